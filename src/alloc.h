@@ -1,0 +1,71 @@
+/*
+ * The allocator as the entry points see it: which of small, large and aligned a request is, and the
+ * two fast paths, which are all that a warm malloc or free runs. See README.md, "The way of a
+ * malloc" and "The way of a free".
+ *
+ * Failures return NULL with errno ENOMEM. Success leaves errno, freeing always does. `call` is the
+ * name for messages.
+ */
+#ifndef GOALLOC_ALLOC_H
+#define GOALLOC_ALLOC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "mcache.h"
+#include "sizeclass.h"
+
+void *alloc_malloc_slow(size_t size);
+void alloc_free_slow(void *pointer);
+
+/* Everything here runs on every call; each miss is a tail call. The tests freeze its length. */
+ALWAYS_INLINE void *alloc_malloc(size_t size) {
+    if (UNLIKELY(size > MAX_SMALL_SIZE)) {
+        return alloc_malloc_slow(size);
+    }
+    unsigned class = size_class(size);
+    uintptr_t top = mcache_front.top[class];
+    void *object = mcache_slot(top)[-1];
+    if (UNLIKELY(object == NULL)) {
+        return alloc_malloc_slow(size);
+    }
+    mcache_front.top[class] = top - sizeof(void *);
+    return object;
+}
+
+/* The slow path is for magazines that are full, for everything that is no small object of the first
+ * arena, and for an object that was freed last already. */
+ALWAYS_INLINE void alloc_free(void *pointer) {
+    size_t offset = (uintptr_t)pointer - arenas[0].base;
+    if (UNLIKELY(offset >= arenas[0].limit)) {
+        alloc_free_slow(pointer);
+        return;
+    }
+    unsigned class = arenas[0].page_class[offset >> PAGE_SHIFT];
+    uintptr_t top = mcache_front.top[class];
+    char *base = mcache_base();
+    void *last = *(void **)(void *)&base[top - sizeof(void *)];
+    if (UNLIKELY(top % MAGAZINE_BYTES == 0 || last == pointer)) {
+        alloc_free_slow(pointer);
+        return;
+    }
+    *(void **)(void *)&base[top] = pointer;
+    mcache_front.top[class] = top + sizeof(void *);
+}
+
+/* count * size bytes, zero; overflow is ENOMEM. */
+void *alloc_calloc(size_t count, size_t size);
+
+void *alloc_realloc(void *pointer, size_t size);
+
+/* align is a power of two. */
+void *alloc_aligned(size_t align, size_t size);
+
+/* 0 for NULL. */
+size_t alloc_usable_size(const void *pointer);
+
+/* Gives everything free back but `keep` bytes; the bytes given back. */
+size_t alloc_trim(size_t keep);
+
+#endif

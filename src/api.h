@@ -1,0 +1,40 @@
+/*
+ * The entry points' semantics in one place: goalloc.h under the goalloc_ names (api.c), and the
+ * standard names (shim.c, shim_cxx.c) are both made of these. What only passes arguments on is in
+ * alloc.h. See README.md.
+ */
+#ifndef GOALLOC_API_H
+#define GOALLOC_API_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "alloc.h"
+#include "base.h"
+
+static inline void *api_reallocarray(void *pointer, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return alloc_realloc(pointer, bytes);
+}
+
+/* aligned_alloc and memalign. */
+static inline void *api_memalign(size_t alignment, size_t size) {
+    if (!is_power_of_two(alignment)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return alloc_aligned(alignment, size);
+}
+
+int api_posix_memalign(void **out, size_t alignment, size_t size);
+void *api_valloc(size_t size);
+void *api_pvalloc(size_t size);
+int api_trim(size_t pad);
+int api_malloc_info(int options, FILE *stream);
+
+#endif

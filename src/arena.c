@@ -1,0 +1,263 @@
+/*
+ * Reservation by hint with all fall-backs, and the page tables. See arena.h and README.md.
+ *
+ * With no limit on address space the first arena reserves 512 GiB at once, or half, a quarter ... of
+ * it where that is refused. Under RLIMIT_AS a reservation counts in full, so an arena then takes a
+ * sixteenth of the limit and extends itself in place by as much when it is used up: the hints lead
+ * to empty regions, where that almost always works. Threads find room for their stacks that way.
+ */
+#include "arena.h"
+
+#include <assert.h>
+
+#include "arch.h"
+#include "fatal.h"
+#include "options.h"
+#include "os.h"
+
+enum { HINTS = 0x80 };
+
+#define CHUNK_BYTES ((size_t)CHUNK_PAGES << PAGE_SHIFT)
+#define SMALLEST_ARENA CHUNK_BYTES
+#define SECOND_ARENA (64 * MIB)
+#define NO_HUGE_PAGES_BELOW (32 * MIB)
+
+struct arena arenas[MAX_ARENAS];
+static _Atomic unsigned count;
+
+static_assert(ARENA_GRAIN % PAGE_SIZE == 0, "growth opens whole pages");
+
+unsigned arena_count(void) {
+    return atomic_load_explicit(&count, memory_order_acquire);
+}
+
+void arena_check_assumptions(size_t system_page) {
+    if (!is_power_of_two(system_page) || system_page < 4 * KIB) {
+        fatal("the system's page of %zu bytes is no power of two from 4096 up", system_page);
+    }
+    if (system_page > ARENA_GRAIN) {
+        fatal("the system's page of %zu bytes is larger than %zu", system_page,
+              (size_t)ARENA_GRAIN);
+    }
+    if (class_to_size[size_class(1)] != 8 || class_to_size[size_class(9)] != 16 ||
+        class_to_size[size_class(MAX_SMALL_SIZE)] != MAX_SMALL_SIZE) {
+        fatal("the generated size classes contradict the constants");
+    }
+}
+
+/* ---- address space ---- */
+
+/* At the first hint that is free, else where the kernel likes. */
+static void *reserve_by_hint(size_t size) {
+    for (unsigned i = 0; i < HINTS; i++) {
+        uint64_t hint = arch_hint(i);
+        if (hint == 0 || hint >> ARCH_ADDRESS_BITS != 0) {
+            break;
+        }
+        if (os_reserve_at((void *)(uintptr_t)hint, size)) {
+            return (void *)(uintptr_t)hint;
+        }
+    }
+    return os_reserve(NULL, size);
+}
+
+/* The grain in front of an odd address is lost: large blocks may want 64 KiB alignment. */
+static bool reserve_arena(struct arena *arena, size_t size) {
+    uintptr_t got = (uintptr_t)reserve_by_hint(size);
+    if (got == 0) {
+        return false;
+    }
+    uintptr_t base = align_up(got, ARENA_GRAIN);
+    arena->reserved = align_down(got + size - base, ARENA_GRAIN);
+    arena->base = base;
+    return true;
+}
+
+static void table_release(struct arena_table *table) {
+    if (table->base != NULL) {
+        os_unreserve(table->base, table->reserved);
+        *table = (struct arena_table){NULL, 0, 0};
+    }
+}
+
+static bool table_reserve(struct arena_table *table, size_t bytes) {
+    table->reserved = align_up(bytes, ARENA_GRAIN);
+    table->base = os_reserve(NULL, table->reserved);
+    return table->base != NULL;
+}
+
+static bool table_open(struct arena_table *table, size_t bytes) {
+    size_t opened = align_up(bytes, ARENA_GRAIN);
+    if (opened <= table->opened) {
+        return true;
+    }
+    if (!os_open(table->base + table->opened, opened - table->opened)) {
+        return false;
+    }
+    table->opened = opened;
+    return true;
+}
+
+/* The levels share one table, the highest first: a small heap's upper levels share a page. */
+static size_t level_bytes(size_t chunks, unsigned level) {
+    return pagemap_level_entries(chunks, level) * sizeof(struct page_summary);
+}
+
+static bool reserve_levels(struct arena *arena, size_t chunks) {
+    size_t bytes = 0;
+    for (unsigned level = 0; level < PAGEMAP_LEVELS; level++) {
+        bytes += level_bytes(chunks, level);
+    }
+    if (!table_reserve(&arena->levels, bytes) || !table_open(&arena->levels, bytes)) {
+        return false;
+    }
+    char *next = arena->levels.base;
+    for (unsigned level = PAGEMAP_LEVELS; level-- > 0;) {
+        arena->pages.level[level] = (struct page_summary *)(void *)next;
+        next += level_bytes(chunks, level);
+    }
+    return true;
+}
+
+static bool reserve_tables(struct arena *arena) {
+    size_t pages = arena->limit >> PAGE_SHIFT;
+    size_t chunks = (pages + CHUNK_PAGES - 1) / CHUNK_PAGES;
+    if (!table_reserve(&arena->classes, pages * sizeof(uint8_t)) ||
+        !os_open_for_reading(arena->classes.base, arena->classes.reserved) ||
+        !table_reserve(&arena->spans, pages * sizeof(struct span *)) ||
+        !table_reserve(&arena->chunks, chunks * sizeof(struct page_chunk)) ||
+        !reserve_levels(arena, chunks)) {
+        return false;
+    }
+    arena->page_span = (struct span **)(void *)arena->spans.base;
+    arena->pages.chunks = (struct page_chunk *)(void *)arena->chunks.base;
+    arena->page_class = (uint8_t *)arena->classes.base;
+    return true;
+}
+
+static void release_arena(struct arena *arena) {
+    table_release(&arena->classes);
+    table_release(&arena->spans);
+    table_release(&arena->chunks);
+    table_release(&arena->levels);
+    if (arena->reserved != 0) {
+        os_unreserve((void *)arena->base, arena->reserved);
+    }
+    *arena = (struct arena){.base = 0};
+}
+
+static bool try_arena(struct arena *arena, size_t reserve, size_t limit) {
+    if (!reserve_arena(arena, reserve)) {
+        return false;
+    }
+    arena->limit = max_size(arena->reserved, limit);
+    arena->reserve_step = reserve;
+    if (reserve_tables(arena)) {
+        return true;
+    }
+    release_arena(arena);
+    return false;
+}
+
+bool arena_add(size_t size) {
+    unsigned index = arena_count();
+    if (index == MAX_ARENAS) {
+        return false;
+    }
+    struct arena *arena = &arenas[index];
+    size_t space = os_address_space_limit();
+    bool limited = space != SIZE_MAX;
+    size_t limit = limited ? align_up(min_size(space, options.reserve_max), ARENA_GRAIN) : 0;
+    size_t first = limited ? align_down(space / 16, CHUNK_BYTES) : options.reserve_max;
+    size_t least = max_size(align_up(size + ARENA_GRAIN, ARENA_GRAIN), SMALLEST_ARENA);
+    size_t reserve = max_size(index == 0 ? first : SECOND_ARENA, least);
+    while (!try_arena(arena, reserve, limit)) {
+        if (reserve == least) {
+            return false;
+        }
+        reserve = max_size(align_down(reserve / 2, ARENA_GRAIN), least);
+    }
+    os_avoid_huge_pages((void *)arena->base, min_size(arena->reserved, NO_HUGE_PAGES_BELOW));
+    atomic_store_explicit(&count, index + 1, memory_order_release);
+    return true;
+}
+
+void arena_remove_last(void) {
+    unsigned last = arena_count() - 1;
+    atomic_store_explicit(&count, last, memory_order_relaxed);
+    release_arena(&arenas[last]);
+}
+
+/* More address space behind the arena, for `end` bytes in all. */
+static bool extend_reservation(struct arena *arena, size_t end) {
+    size_t least = end - arena->reserved;
+    size_t step = max_size(min_size(arena->reserve_step, arena->limit - arena->reserved), least);
+    while (!os_reserve_at((void *)(arena->base + arena->reserved), step)) {
+        if (step == least) {
+            return false;
+        }
+        step = max_size(align_down(step / 2, ARENA_GRAIN), least);
+    }
+    arena->reserved += step;
+    return true;
+}
+
+static bool open_to(struct arena *arena, size_t end) {
+    size_t pages = end >> PAGE_SHIFT;
+    size_t chunks = (pages + CHUNK_PAGES - 1) / CHUNK_PAGES;
+    size_t opened = arena_opened(arena);
+    if (end > arena->limit || (end > arena->reserved && !extend_reservation(arena, end))) {
+        return false;
+    }
+    if (!table_open(&arena->classes, pages * sizeof(uint8_t)) ||
+        !table_open(&arena->spans, pages * sizeof(struct span *)) ||
+        !table_open(&arena->chunks, chunks * sizeof(struct page_chunk)) ||
+        !os_open((void *)(arena->base + opened), end - opened)) {
+        return false;
+    }
+    pagemap_extend(&arena->pages, chunks);
+    atomic_store_explicit(&arena->opened, end, memory_order_release);
+    pagemap_give(&arena->pages, opened >> PAGE_SHIFT, (end - opened) >> PAGE_SHIFT, false);
+    return true;
+}
+
+bool arena_grow(struct arena *arena, size_t need, size_t want) {
+    size_t opened = arena_opened(arena);
+    if (need > arena->limit - opened) {
+        return false;
+    }
+    return open_to(arena, opened + min_size(max_size(need, want), arena->limit - opened)) ||
+           open_to(arena, opened + need);
+}
+
+size_t arena_table_bytes(const struct arena *arena) {
+    size_t pages = arena_opened(arena) >> PAGE_SHIFT;
+    size_t per_chunk = sizeof(struct page_chunk) + sizeof(struct page_summary);
+    return pages * (sizeof(uint8_t) + sizeof(struct span *)) + arena->pages.chunk_count * per_chunk;
+}
+
+/* ---- page tables ---- */
+
+void arena_set_span(struct arena *arena, struct span *span) {
+    size_t page = arena_page(arena, span->base);
+    arena->page_span[page] = span;
+    if (span->class == 0) {
+        return;
+    }
+    for (size_t i = 0; i < span->pages; i++) {
+        arena->page_span[page + i] = span;
+        arena->page_class[page + i] = span->class;
+    }
+}
+
+void arena_clear_span(struct arena *arena, const struct span *span) {
+    size_t page = arena_page(arena, span->base);
+    arena->page_span[page] = NULL;
+    if (span->class == 0) {
+        return;
+    }
+    for (size_t i = 0; i < span->pages; i++) {
+        arena->page_class[page + i] = 0;
+        arena->page_span[page + i] = NULL;
+    }
+}

@@ -1,0 +1,108 @@
+/*
+ * An arena: one contiguous reservation of address space for the heap's pages, with its tables
+ * beside it. Its pages, and as much of the tables as they need, are opened step by step as the
+ * frontier advances. There is one arena unless its address space ends or is in the way of
+ * something; further ones are found by a short search off the fast path. See README.md.
+ *
+ *     base            frontier          reserved            limit
+ *      | Ready          | Reserved         | None (not ours)   |  the tables cover up to here
+ *
+ * The lock of the heap guards everything here, except what free reads without it: base, limit and
+ * page_class are set once, before the arena's first block exists, and opened only grows.
+ */
+#ifndef GOALLOC_ARENA_H
+#define GOALLOC_ARENA_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base.h"
+#include "pagemap.h"
+#include "span.h"
+
+enum { MAX_ARENAS = 64 };
+
+/* Address space for an array, opened from its start as it is needed. */
+struct arena_table {
+    char *base;
+    size_t reserved;
+    size_t opened;
+};
+
+struct arena {
+    uintptr_t base;
+    size_t limit;            /* bytes: the tables are for this many */
+    uint8_t *page_class;     /* a byte a page; 0: no small objects there. Readable for the whole limit,
+                                so that free needs no other test */
+    struct span **page_span; /* the span of each page of small objects, and of the first page of a
+                                large block; NULL elsewhere. Readable as far as `opened` */
+    _Atomic size_t opened;   /* bytes: Ready is [base, base + opened) */
+    size_t reserved;         /* bytes: ours is [base, base + reserved) */
+    size_t reserve_step;     /* how much address space to add at a time */
+    struct pagemap pages;
+    struct arena_table classes;
+    struct arena_table spans;
+    struct arena_table chunks;
+    struct arena_table levels; /* all of them, opened whole */
+};
+
+extern HIDDEN struct arena arenas[MAX_ARENAS];
+
+/* How many arenas there are. */
+unsigned arena_count(void);
+
+/* Ends the process if the system's page or the generated tables contradict the constants. */
+void arena_check_assumptions(size_t system_page);
+
+/* Makes another arena with room for at least `size` bytes; false: no address space. */
+bool arena_add(size_t size);
+
+/* Undoes the last arena_add; nothing of that arena may be in use. */
+void arena_remove_last(void);
+
+/*
+ * Opens at least `need` more bytes at the frontier, `want` if possible, and makes their pages free
+ * and clean; false: refused, nothing changed. Both are multiples of ARENA_GRAIN.
+ */
+#define ARENA_GRAIN (64 * KIB)
+bool arena_grow(struct arena *arena, size_t need, size_t want);
+
+/* The bytes of the tables that are in use. */
+size_t arena_table_bytes(const struct arena *arena);
+
+ALWAYS_INLINE size_t arena_opened(const struct arena *arena) {
+    return atomic_load_explicit(&arena->opened, memory_order_relaxed);
+}
+
+ALWAYS_INLINE size_t arena_page(const struct arena *arena, uintptr_t address) {
+    return (address - arena->base) >> PAGE_SHIFT;
+}
+
+ALWAYS_INLINE uintptr_t arena_address(const struct arena *arena, size_t page) {
+    return arena->base + (page << PAGE_SHIFT);
+}
+
+/* The arena that an address lies in; NULL: none. */
+static inline struct arena *arena_of(uintptr_t address) {
+    for (unsigned i = 0, n = arena_count(); i < n; i++) {
+        if (address - arenas[i].base < arena_opened(&arenas[i])) {
+            return &arenas[i];
+        }
+    }
+    return NULL;
+}
+
+/* The span that holds an address of a small object, or that begins at a large block's address;
+ * NULL: neither. */
+static inline struct span *arena_span(uintptr_t address) {
+    const struct arena *arena = arena_of(address);
+    return arena == NULL ? NULL : arena->page_span[arena_page(arena, address)];
+}
+
+/* Enters a span into the page tables, or removes it. */
+void arena_set_span(struct arena *arena, struct span *span);
+void arena_clear_span(struct arena *arena, const struct span *span);
+
+#endif

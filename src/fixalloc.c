@@ -1,0 +1,48 @@
+/* Free lists of fixed-size structs. See fixalloc.h and README.md. */
+#include "fixalloc.h"
+
+#include "base.h"
+#include "persistent.h"
+
+/* Small enough that a pool with one struct costs a page or two, large enough to be rare. */
+#define CHUNK (16 * KIB)
+
+static void *take_fresh(struct fixalloc *fixalloc) {
+    if (fixalloc->next == fixalloc->end) {
+        size_t size = CHUNK / fixalloc->size * fixalloc->size;
+        char *chunk = persistent_alloc(size, fixalloc->align);
+        if (chunk == NULL) {
+            return NULL;
+        }
+        fixalloc->end = chunk + size;
+        fixalloc->next = chunk;
+    }
+    void *object = fixalloc->next;
+    fixalloc->next += fixalloc->size;
+    return object;
+}
+
+void *fixalloc_alloc(struct fixalloc *fixalloc) {
+    lock_acquire(&fixalloc->lock);
+    void *object = fixalloc->free;
+    if (object != NULL) {
+        fixalloc->free = *(void **)object;
+    } else {
+        object = take_fresh(fixalloc);
+    }
+    lock_release(&fixalloc->lock);
+    return object;
+}
+
+void fixalloc_free(struct fixalloc *fixalloc, void *object) {
+    lock_acquire(&fixalloc->lock);
+    *(void **)object = fixalloc->free;
+    fixalloc->free = object;
+    lock_release(&fixalloc->lock);
+}
+
+void fixalloc_reset_in_child(struct fixalloc *fixalloc) {
+    if (lock_reset_in_child(&fixalloc->lock)) {
+        fixalloc->next = fixalloc->end; /* the pair may be of two chunks */
+    }
+}

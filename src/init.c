@@ -1,0 +1,45 @@
+/*
+ * The constructor and the destructor. The heap does not wait for them: it starts with the first
+ * allocation, which may come from the dynamic linker. See init.h and README.md.
+ */
+#include "init.h"
+
+#include <dlfcn.h>
+
+#include "fatal.h"
+#include "goalloc.h"
+#include "options.h"
+#include "stats.h"
+#include "thread.h"
+
+#pragma weak dladdr
+
+static const char *library_path(void) {
+    Dl_info info;
+    bool found = dladdr != NULL && dladdr((const void *)&goalloc_version, &info) != 0;
+    return found ? info.dli_fname : "linked statically";
+}
+
+static void introduce(void) {
+    warn("version %s, %s", goalloc_version(), library_path());
+    warn("options, as GOALLOC_<NAME>=value or GOALLOC_CONF=name:value,...");
+    options_print();
+}
+
+__attribute__((constructor)) void init_library(void) {
+    static bool done;
+    if (done) {
+        return;
+    }
+    done = true;
+    thread_start_with_libc();
+    if (options.verbose) {
+        introduce();
+    }
+}
+
+__attribute__((destructor)) static void end_library(void) {
+    if (options.stats) {
+        stats_print();
+    }
+}

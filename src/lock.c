@@ -1,0 +1,49 @@
+/*
+ * The contended half of the mutex: spin for about the time that a critical section takes, then
+ * sleep. The three states are those of Drepper's "Futexes Are Tricky" (mutex 2). See lock.h.
+ */
+#include "lock.h"
+
+#include "os.h"
+
+enum { SPINS = 100 };
+
+static bool spin(struct lock *lock) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_FREE &&
+            lock_try(lock)) {
+            return true;
+        }
+        arch_pause();
+    }
+    return false;
+}
+
+SLOW_PATH void lock_acquire_slow(struct lock *lock) {
+    if (spin(lock)) {
+        return;
+    }
+    while (atomic_exchange_explicit(&lock->state, LOCK_CONTENDED, memory_order_acquire) !=
+           LOCK_FREE) {
+        os_futex_wait(&lock->state, LOCK_CONTENDED);
+    }
+    atomic_store_explicit(&lock->owner, arch_thread_pointer(), memory_order_relaxed);
+}
+
+SLOW_PATH void lock_release_slow(struct lock *lock) {
+    os_futex_wake(&lock->state, 1);
+}
+
+/* A lock taken but not yet owned (the fork came between the two stores) is another thread's: our
+ * own thread is at the fork. A signal handler could have interrupted it there; then the owner is
+ * unknown and the state alone would free it, which is right too: nothing has been changed yet and
+ * the interrupted acquisition only finds its lock free at its release. */
+bool lock_reset_in_child(struct lock *lock) {
+    if (atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_FREE ||
+        lock_is_mine(lock)) {
+        return false;
+    }
+    atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);
+    atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_relaxed);
+    return true;
+}

@@ -1,0 +1,65 @@
+/*
+ * The heap's mutex: 12 bytes, no allocation, a futex only when contended. It knows its owner, so
+ * that the child of a fork can tell the locks of threads that it does not have from those that its
+ * own thread holds (fork called in a signal handler that interrupted the allocator). Hold it for
+ * some hundred instructions, never over a call out of the allocator. The order in which locks are
+ * taken is in README.md.
+ */
+#ifndef GOALLOC_LOCK_H
+#define GOALLOC_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch.h"
+#include "base.h"
+
+enum { LOCK_FREE, LOCK_HELD, LOCK_CONTENDED };
+
+struct lock {
+    _Atomic uint32_t state;
+    _Atomic uintptr_t owner; /* the holder's thread pointer; 0 when free */
+};
+
+#define LOCK_INIT                                                                                  \
+    { LOCK_FREE, 0 }
+
+void lock_acquire_slow(struct lock *lock);
+void lock_release_slow(struct lock *lock);
+
+ALWAYS_INLINE bool lock_try(struct lock *lock) {
+    uint32_t expected = LOCK_FREE;
+    if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, LOCK_HELD,
+                                                 memory_order_acquire, memory_order_relaxed)) {
+        return false;
+    }
+    atomic_store_explicit(&lock->owner, arch_thread_pointer(), memory_order_relaxed);
+    return true;
+}
+
+ALWAYS_INLINE void lock_acquire(struct lock *lock) {
+    if (UNLIKELY(!lock_try(lock))) {
+        lock_acquire_slow(lock);
+    }
+}
+
+ALWAYS_INLINE void lock_release(struct lock *lock) {
+    atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);
+    if (UNLIKELY(atomic_exchange_explicit(&lock->state, LOCK_FREE, memory_order_release) ==
+                 LOCK_CONTENDED)) {
+        lock_release_slow(lock);
+    }
+}
+
+ALWAYS_INLINE bool lock_is_mine(struct lock *lock) {
+    return atomic_load_explicit(&lock->owner, memory_order_relaxed) == arch_thread_pointer();
+}
+
+/*
+ * In the child of a fork: frees the lock if a thread that is not here held it; true means that what
+ * it guards may have been left half changed and must be repaired.
+ */
+bool lock_reset_in_child(struct lock *lock);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * A magazine: a stack of pointers to free objects of one class, after Bonwick and Adams, "Magazines
+ * and Vmem" (2001). It is a 512-byte block aligned to its size; the stack grows up to the block's
+ * end, and a NULL stands below its lowest slot:
+ *
+ *     | next count capacity |  unused  | NULL | object | object | object | free | free |
+ *                                             ^lowest                    ^top           ^ 512
+ *
+ * So malloc sees an empty magazine when it loads NULL from below the top, and free sees a full one
+ * when the top is at a multiple of 512, both without knowing the capacity, which is 1 to MAGAZINE_MOST. See
+ * README.md.
+ */
+#ifndef GOALLOC_MAGAZINE_H
+#define GOALLOC_MAGAZINE_H
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base.h"
+
+enum {
+    MAGAZINE_BYTES = 512,
+    MAGAZINE_SLOTS = 62,
+    MAGAZINE_MOST = MAGAZINE_SLOTS - 1,
+};
+
+/* count <= capacity; count is kept up to date only while no thread's top points into it. */
+struct magazine {
+    struct magazine *next; /* in a depot */
+    uint32_t count;
+    uint32_t capacity;
+    void *slot[MAGAZINE_SLOTS];
+};
+
+static_assert(sizeof(struct magazine) == MAGAZINE_BYTES, "its end is at a multiple of its size");
+
+/* Empty, of no capacity; NULL: no memory for it. */
+struct magazine *magazine_create(void);
+void magazine_destroy(struct magazine *magazine);
+
+/* In the child of a fork. */
+void magazine_reset_in_child(void);
+
+ALWAYS_INLINE void **magazine_end(struct magazine *magazine) {
+    return &magazine->slot[MAGAZINE_SLOTS];
+}
+
+ALWAYS_INLINE void **magazine_lowest(struct magazine *magazine) {
+    return magazine_end(magazine) - magazine->capacity;
+}
+
+/* The slot above the last object. */
+ALWAYS_INLINE void **magazine_top(struct magazine *magazine) {
+    return magazine_lowest(magazine) + magazine->count;
+}
+
+/* 1 <= capacity <= MAGAZINE_MOST, and not below count: the objects move to the new lowest slot. */
+static inline void magazine_set_capacity(struct magazine *magazine, uint32_t capacity) {
+    void **from = magazine_lowest(magazine);
+    magazine->capacity = capacity;
+    memmove(magazine_lowest(magazine), from, magazine->count * sizeof *from);
+    magazine_lowest(magazine)[-1] = NULL;
+}
+
+/* count < capacity */
+static inline void magazine_push(struct magazine *magazine, void *object) {
+    *magazine_top(magazine) = object;
+    magazine->count++;
+}
+
+/* count > 0 */
+static inline void *magazine_pop(struct magazine *magazine) {
+    magazine->count--;
+    return *magazine_top(magazine);
+}
+
+#endif

@@ -1,0 +1,417 @@
+/*
+ * The slow half of the thread cache. See mcache.h and README.md.
+ *
+ * A signal handler may allocate while this code runs. Its fast path then works on the other classes'
+ * magazines, and on this class it must miss: so the top of a class is 0 whenever its magazines are
+ * in other than their resting state, from unload to load.
+ */
+#include "mcache.h"
+
+#include "fatal.h"
+#include "fixalloc.h"
+#include "lock.h"
+#include "mcentral.h"
+#include "options.h"
+
+enum {
+    FIRST_CAPACITY = 8,
+    SWEEP_EVERY = 256, /* slow operations between two looks for idle classes */
+};
+
+/* No more than this is worth caching of one class in one magazine. */
+#define MAGAZINE_BYTES_MOST (16 * KIB)
+
+/* What a thread may cache without asking, and by how much it asks for more. */
+#define OWN_BUDGET (512 * KIB)
+#define BUDGET_STEP (128 * KIB)
+
+/*
+ * loaded == NULL: nothing was allocated here yet, and then spare, if any, is "foreign": it collects
+ * objects of other threads that this one frees before it ever allocates. They go back rather than
+ * be reused here, so that two threads do not come to own objects in one cache line.
+ */
+struct bin {
+    struct magazine *loaded;
+    struct magazine *spare;
+    uint8_t capacity; /* of the next magazine that starts empty */
+    bool used;        /* since the last sweep */
+};
+
+/* spent == the sum over the bins of 2 * capacity * size, and spent <= budget beyond the first
+ * capacity of each. */
+struct mcache {
+    struct mcache_front *front;
+    struct mcache *next; /* the list of all caches, under the registry's lock */
+    struct mcache *prev;
+    size_t budget;
+    size_t spent;
+    unsigned operations;
+    struct bin bins[CLASS_COUNT];
+};
+
+_Thread_local struct mcache_front mcache_front;
+
+__attribute__((aligned(MAGAZINE_BYTES))) const struct magazine mcache_no_magazine = {0};
+
+static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
+static struct lock registry_lock = LOCK_INIT;
+static struct mcache *registry;
+static size_t registered;
+static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
+
+/* ---- creation ---- */
+
+static unsigned capacity_most(unsigned class) {
+    size_t capacity = MAGAZINE_BYTES_MOST / class_to_size[class];
+    return (unsigned)max_size(2, min_size(capacity, MAGAZINE_MOST));
+}
+
+static unsigned capacity_first(unsigned class) {
+    return (unsigned)min_size(FIRST_CAPACITY, capacity_most(class));
+}
+
+static void enlist(struct mcache *cache) {
+    lock_acquire(&registry_lock);
+    cache->prev = NULL;
+    cache->next = registry;
+    if (registry != NULL) {
+        registry->prev = cache;
+    }
+    registry = cache;
+    registered++;
+    lock_release(&registry_lock);
+}
+
+static void delist(struct mcache *cache) {
+    lock_acquire(&registry_lock);
+    if (cache->prev != NULL) {
+        cache->prev->next = cache->next;
+    } else {
+        registry = cache->next;
+    }
+    if (cache->next != NULL) {
+        cache->next->prev = cache->prev;
+    }
+    registered--;
+    lock_release(&registry_lock);
+}
+
+struct mcache *mcache_create(struct mcache_front *front) {
+    struct mcache *cache = fixalloc_alloc(&pool);
+    if (cache == NULL) {
+        return NULL;
+    }
+    memset(cache, 0, sizeof *cache);
+    cache->front = front;
+    cache->budget = min_size(OWN_BUDGET, options.thread_cache_max);
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        cache->bins[class].capacity = (uint8_t)capacity_first(class);
+    }
+    enlist(cache);
+    return cache;
+}
+
+/* ---- magazines at rest and in use ---- */
+
+static void unload(struct mcache *cache, unsigned class) {
+    struct magazine *loaded = cache->bins[class].loaded;
+    uintptr_t top = cache->front->top[class];
+    cache->front->top[class] = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (loaded != NULL && top != 0) {
+        loaded->count = (uint32_t)(mcache_slot(top) - magazine_lowest(loaded));
+    }
+}
+
+static void load(struct mcache *cache, unsigned class) {
+    atomic_signal_fence(memory_order_seq_cst);
+    cache->front->top[class] = mcache_top(magazine_top(cache->bins[class].loaded));
+}
+
+static void swap(struct bin *bin) {
+    struct magazine *magazine = bin->loaded;
+    bin->loaded = bin->spare;
+    bin->spare = magazine;
+}
+
+static void give_back(unsigned class, struct magazine *magazine) {
+    if (magazine->count > 0) {
+        mcentral_give(class, magazine_lowest(magazine), magazine->count, "free");
+        magazine->count = 0;
+    }
+}
+
+/* ---- capacity ---- */
+
+static bool ask_for_budget(struct mcache *cache, size_t more) {
+    size_t step = max_size(more, BUDGET_STEP);
+    if (cache->budget + step > options.thread_cache_max) {
+        return false;
+    }
+    if (atomic_fetch_add_explicit(&extra_budget, step, memory_order_relaxed) + step >
+        options.cache_max) {
+        atomic_fetch_sub_explicit(&extra_budget, step, memory_order_relaxed);
+        return false;
+    }
+    cache->budget += step;
+    return true;
+}
+
+/* The class missed: its next magazine may be twice as large. */
+static void grow_capacity(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    unsigned wanted = (unsigned)min_size(bin->capacity * 2u, capacity_most(class));
+    size_t cost = 2 * (size_t)(wanted - bin->capacity) * class_to_size[class];
+    bool affordable = cache->spent + cost <= cache->budget || ask_for_budget(cache, cost);
+    if (cost > 0 && affordable) {
+        cache->spent += cost;
+        bin->capacity = (uint8_t)wanted;
+    }
+}
+
+static void destroy_magazine(unsigned class, struct magazine **magazine) {
+    if (*magazine != NULL) {
+        give_back(class, *magazine);
+        magazine_destroy(*magazine);
+        *magazine = NULL;
+    }
+}
+
+static void reset_bin(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    unload(cache, class);
+    destroy_magazine(class, &bin->loaded);
+    destroy_magazine(class, &bin->spare);
+    cache->spent -= 2 * (size_t)(bin->capacity - capacity_first(class)) * class_to_size[class];
+    bin->capacity = (uint8_t)capacity_first(class);
+}
+
+/* Every so often: a class that has not come this way since the last time is idle, or so well served
+ * that refilling it costs nothing. Its objects go back. */
+static void sweep(struct mcache *cache) {
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        struct bin *bin = &cache->bins[class];
+        if (!bin->used && bin->loaded != NULL) {
+            reset_bin(cache, class);
+        }
+        bin->used = false;
+    }
+}
+
+static void count_operation(struct mcache *cache, unsigned class) {
+    cache->bins[class].used = true;
+    if (++cache->operations % SWEEP_EVERY == 0) {
+        sweep(cache);
+    }
+}
+
+/* ---- refill ---- */
+
+/* The first allocation of the class: what was collected from other threads goes back. */
+static bool start_bin(struct bin *bin, unsigned class) {
+    if (bin->spare != NULL) {
+        give_back(class, bin->spare);
+    }
+    bin->loaded = magazine_create();
+    return bin->loaded != NULL;
+}
+
+static bool refill_from_spans(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    grow_capacity(cache, class);
+    unsigned got = mcentral_take(class, magazine_end(bin->loaded), bin->capacity);
+    if (got == 0) {
+        return false;
+    }
+    bin->loaded->count = got;
+    bin->loaded->capacity = got;
+    magazine_lowest(bin->loaded)[-1] = NULL;
+    return true;
+}
+
+/* The loaded magazine is empty; it is full of objects afterwards, if there is memory. */
+static bool reload(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    if (bin->spare != NULL && bin->spare->count > 0) {
+        swap(bin);
+        return true;
+    }
+    struct magazine *full = mcentral_exchange_for_full(class, bin->spare);
+    if (full == NULL) {
+        return refill_from_spans(cache, class);
+    }
+    bin->spare = bin->loaded;
+    bin->loaded = full;
+    return true;
+}
+
+static void *take_one(unsigned class) {
+    void *object = NULL;
+    mcentral_take(class, &object + 1, 1);
+    return object;
+}
+
+void *mcache_refill(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    void *object = NULL;
+    unload(cache, class);
+    count_operation(cache, class);
+    if (bin->loaded == NULL && !start_bin(bin, class)) {
+        return take_one(class);
+    }
+    if (bin->loaded->count > 0 || reload(cache, class)) {
+        object = magazine_pop(bin->loaded);
+    }
+    if (bin->loaded->capacity > 0) {
+        load(cache, class);
+    }
+    return object;
+}
+
+/* ---- overflow ---- */
+
+/* A free before the first allocation of the class. False: no room there (any more). */
+static bool collect_foreign(struct bin *bin, void *object) {
+    if (bin->spare == NULL) {
+        bin->spare = magazine_create();
+        if (bin->spare == NULL) {
+            return false;
+        }
+        magazine_set_capacity(bin->spare, bin->capacity);
+    }
+    if (bin->spare->count == bin->spare->capacity) {
+        return false;
+    }
+    magazine_push(bin->spare, object);
+    return true;
+}
+
+/* Both magazines are full: the spare one goes to the depot, or its objects to their spans. Returns
+ * an empty magazine, NULL: no memory for one. */
+static struct magazine *empty_spare(struct bin *bin, unsigned class) {
+    struct magazine *empty;
+    if (!mcentral_exchange_for_empty(class, bin->spare, &empty)) {
+        give_back(class, bin->spare);
+        return bin->spare;
+    }
+    bin->spare = NULL;
+    return empty != NULL ? empty : magazine_create();
+}
+
+/* The loaded magazine is full; afterwards it has room, or is NULL. */
+static void unfill(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    struct magazine *empty = bin->spare;
+    if (bin->loaded->capacity < bin->capacity) {
+        magazine_set_capacity(bin->loaded, bin->capacity);
+        return;
+    }
+    if (empty == NULL) {
+        empty = magazine_create();
+    } else if (empty->count > 0) {
+        grow_capacity(cache, class);
+        empty = empty_spare(bin, class);
+    }
+    bin->spare = bin->loaded;
+    bin->loaded = empty;
+    if (empty != NULL) {
+        empty->count = 0;
+        magazine_set_capacity(empty, bin->capacity);
+    }
+}
+
+void mcache_overflow(struct mcache *cache, unsigned class, void *object, const char *call) {
+    struct bin *bin = &cache->bins[class];
+    if (cache->front->top[class] != 0 && mcache_slot(cache->front->top[class])[-1] == object) {
+        fatal_misuse(call, object, "double free of a %u-byte object", class_to_size[class]);
+    }
+    unload(cache, class);
+    count_operation(cache, class);
+    if (bin->loaded == NULL) {
+        if (collect_foreign(bin, object)) {
+            return;
+        }
+        swap(bin); /* a thread that frees and does not allocate: the usual way from here on */
+    }
+    if (bin->loaded != NULL && bin->loaded->count == bin->loaded->capacity) {
+        unfill(cache, class);
+    }
+    if (bin->loaded == NULL) {
+        mcentral_give(class, &object, 1, call);
+        return;
+    }
+    magazine_push(bin->loaded, object);
+    load(cache, class);
+}
+
+/* ---- the end ---- */
+
+void mcache_flush(struct mcache *cache) {
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        reset_bin(cache, class);
+    }
+}
+
+void mcache_destroy(struct mcache *cache) {
+    mcache_flush(cache);
+    size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
+    atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
+    delist(cache);
+    fixalloc_free(&pool, cache);
+}
+
+/* ---- statistics and fork ---- */
+
+/* Another thread moves its tops meanwhile: the count is clipped to what a magazine can hold. */
+__attribute__((no_sanitize("thread"))) static size_t bin_count(const struct mcache *cache, unsigned class) {
+    const struct bin *bin = &cache->bins[class];
+    uintptr_t top = cache->front->top[class];
+    size_t count = bin->spare != NULL ? bin->spare->count : 0;
+    if (bin->loaded != NULL && top != 0) {
+        size_t used = top % MAGAZINE_BYTES;
+        size_t end = used == 0 ? MAGAZINE_BYTES : used;
+        size_t lowest = MAGAZINE_BYTES - bin->loaded->capacity * sizeof(void *);
+        count += end > lowest ? (end - lowest) / sizeof(void *) : 0;
+    }
+    return min_size(count, (size_t)2 * MAGAZINE_MOST);
+}
+
+size_t mcache_total_bytes(size_t *caches) {
+    size_t bytes = 0;
+    lock_acquire(&registry_lock);
+    for (const struct mcache *cache = registry; cache != NULL; cache = cache->next) {
+        for (unsigned class = 1; class < CLASS_COUNT; class++) {
+            bytes += bin_count(cache, class) * class_to_size[class];
+        }
+    }
+    *caches = registered;
+    lock_release(&registry_lock);
+    return bytes;
+}
+
+/* A thread that is not here stopped anywhere. Outside the slow path its magazines are in order, but
+ * for one object that was on its way in or out and is lost; inside it, all of its cache is lost. */
+static void reclaim(struct mcache *cache) {
+    if (!atomic_load_explicit(&cache->front->busy, memory_order_relaxed)) {
+        mcache_flush(cache);
+        fixalloc_free(&pool, cache);
+    }
+}
+
+void mcache_reset_in_child(struct mcache *mine) {
+    fixalloc_reset_in_child(&pool);
+    struct mcache *other = lock_reset_in_child(&registry_lock) ? NULL : registry;
+    bool interrupted = mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);
+    registry = NULL;
+    registered = 0;
+    while (other != NULL) {
+        struct mcache *next = other->next;
+        if (other != mine && !interrupted) {
+            reclaim(other);
+        }
+        other = next;
+    }
+    if (mine != NULL) {
+        enlist(mine);
+    }
+}

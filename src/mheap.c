@@ -1,0 +1,307 @@
+/* The page heap. See mheap.h and README.md. */
+#include "mheap.h"
+
+#include "arena.h"
+#include "lock.h"
+#include "os.h"
+#include "pagemap.h"
+
+/* A growth step is an eighth of the heap within these bounds: few system calls for a large heap, few
+ * opened pages for a small one. */
+#define GROW_LEAST MIB
+#define GROW_MOST (64 * MIB)
+
+static struct lock heap_lock = LOCK_INIT;
+static size_t pages_in_use;
+static size_t pages_large;
+static size_t large_blocks;
+
+/* Pages of one arena. */
+struct run {
+    struct arena *arena;
+    size_t page;
+    bool dirty;
+};
+
+/* ---- runs, with the lock held ---- */
+
+/* Where in the run at `page` an aligned one begins; align counts bytes. */
+static size_t align_page(const struct arena *arena, size_t page, size_t align) {
+    uintptr_t address = align_up(arena_address(arena, page), align);
+    return arena_page(arena, address);
+}
+
+/* The pages to search for so that n aligned ones lie within. */
+static size_t pages_with_slack(size_t n, size_t align) {
+    return align <= PAGE_SIZE ? n : n + (align >> PAGE_SHIFT) - 1;
+}
+
+static bool take_from_locked(struct arena *arena, size_t n, size_t align, struct run *out) {
+    size_t search = pages_with_slack(n, align);
+    size_t page = pagemap_find(&arena->pages, PAGES_DIRTY, search);
+    if (page == PAGEMAP_NONE) {
+        page = pagemap_find(&arena->pages, PAGES_FREE, search);
+    }
+    if (page == PAGEMAP_NONE) {
+        return false;
+    }
+    page = align_page(arena, page, align);
+    *out = (struct run){arena, page, pagemap_take(&arena->pages, page, n)};
+    return true;
+}
+
+/* Opens what n more pages at the frontier need, the free pages that end there counted. */
+static bool grow_locked(struct arena *arena, size_t n) {
+    size_t opened = arena_opened(arena);
+    size_t tail = pagemap_run_before(&arena->pages, PAGES_FREE, opened >> PAGE_SHIFT, n);
+    size_t need = align_up((n - tail) << PAGE_SHIFT, ARENA_GRAIN);
+    size_t step = min_size(max_size(opened / 8, GROW_LEAST), GROW_MOST);
+    return arena_grow(arena, need, align_down(step, ARENA_GRAIN));
+}
+
+static bool grow_any_locked(size_t n) {
+    unsigned count = arena_count();
+    if (count > 0 && grow_locked(&arenas[count - 1], n)) {
+        return true;
+    }
+    if (!arena_add(n << PAGE_SHIFT)) {
+        return false;
+    }
+    if (grow_locked(&arenas[count], n)) {
+        return true;
+    }
+    arena_remove_last();
+    return false;
+}
+
+static bool take_from_any_locked(size_t n, size_t align, struct run *out) {
+    for (unsigned i = 0; i < arena_count(); i++) {
+        if (take_from_locked(&arenas[i], n, align, out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_locked(size_t n, size_t align, struct run *out) {
+    return take_from_any_locked(n, align, out) ||
+           (grow_any_locked(pages_with_slack(n, align)) && take_from_any_locked(n, align, out));
+}
+
+static void give_locked(struct arena *arena, size_t page, size_t n) {
+    pagemap_give(&arena->pages, page, n, true);
+    pages_in_use -= n;
+}
+
+/* ---- spans ---- */
+
+static struct span *alloc_span(size_t n, unsigned class, size_t align) {
+    struct run run;
+    lock_acquire(&heap_lock);
+    bool taken = take_locked(n, align, &run);
+    if (taken) {
+        pages_in_use += n;
+        pages_large += class == 0 ? n : 0;
+        large_blocks += class == 0;
+    }
+    lock_release(&heap_lock);
+    if (!taken) {
+        return NULL;
+    }
+    struct span *span = span_create(arena_address(run.arena, run.page), n, class);
+    if (span == NULL) {
+        lock_acquire(&heap_lock);
+        give_locked(run.arena, run.page, n);
+        pages_large -= class == 0 ? n : 0;
+        large_blocks -= class == 0;
+        lock_release(&heap_lock);
+        return NULL;
+    }
+    span->needs_zero = run.dirty;
+    arena_set_span(run.arena, span);
+    return span;
+}
+
+struct span *mheap_alloc_small(unsigned class, size_t pages) {
+    return alloc_span(pages, class, PAGE_SIZE);
+}
+
+/* Eight steps per doubling: sizes repeat, so freed runs fit again, and a block that grows byte by
+ * byte moves rarely. What is never touched costs no memory. */
+static size_t large_pages(size_t bytes) {
+    size_t pages = pages_for(bytes);
+    unsigned log = WORD_BITS - 1 - (unsigned)__builtin_clzll(pages);
+    return log <= 3 ? pages : align_up(pages, (size_t)1 << (log - 3));
+}
+
+size_t mheap_large_size(size_t bytes) {
+    return large_pages(bytes) << PAGE_SHIFT;
+}
+
+/* A span counts its pages in 32 bits; that and the slack for alignment bound a request far beyond
+ * any machine's memory. */
+#define PAGES_MOST ((size_t)UINT32_MAX)
+
+struct span *mheap_alloc_large(size_t bytes, size_t align) {
+    size_t pages = large_pages(max_size(bytes, 1));
+    if (pages > PAGES_MOST || align >> PAGE_SHIFT > PAGES_MOST) {
+        return NULL;
+    }
+    struct span *span = alloc_span(pages, 0, align);
+    if (span == NULL && pages > pages_for(bytes)) {
+        span = alloc_span(pages_for(bytes), 0, align); /* near the end of memory: without rounding */
+    }
+    return span;
+}
+
+void mheap_free(struct span *span) {
+    struct arena *arena = arena_of(span->base);
+    arena_clear_span(arena, span);
+    lock_acquire(&heap_lock);
+    give_locked(arena, arena_page(arena, span->base), span->pages);
+    pages_large -= span->class == 0 ? span->pages : 0;
+    large_blocks -= span->class == 0;
+    lock_release(&heap_lock);
+    span_destroy(span);
+}
+
+static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {
+    size_t frontier = arena_opened(arena) >> PAGE_SHIFT;
+    if (page + extra > frontier) {
+        bool at_end = pagemap_is_free(&arena->pages, page, frontier - page);
+        if (!at_end || !grow_locked(arena, extra)) {
+            return false;
+        }
+    }
+    if (!pagemap_is_free(&arena->pages, page, extra)) {
+        return false;
+    }
+    pagemap_take(&arena->pages, page, extra);
+    pages_in_use += extra;
+    pages_large += extra;
+    return true;
+}
+
+bool mheap_resize(struct span *span, size_t bytes) {
+    struct arena *arena = arena_of(span->base);
+    size_t pages = large_pages(bytes), first = arena_page(arena, span->base);
+    bool done = pages <= PAGES_MOST;
+    lock_acquire(&heap_lock);
+    if (pages > span->pages) {
+        done = done && grow_span_locked(arena, first + span->pages, pages - span->pages);
+    } else if (pages < span->pages) {
+        give_locked(arena, first + pages, span->pages - pages);
+        pages_large -= span->pages - pages;
+    }
+    if (done) {
+        span->pages = (uint32_t)pages;
+    }
+    lock_release(&heap_lock);
+    return done;
+}
+
+/* ---- giving back ---- */
+
+/* The whole system pages inside a run of heap pages; false: none. */
+static bool shrink_to_system_pages(const struct arena *arena, size_t *page, size_t *n) {
+    size_t grain = max_size(os_page_size(), PAGE_SIZE);
+    uintptr_t start = align_up(arena_address(arena, *page), grain);
+    uintptr_t end = align_down(arena_address(arena, *page + *n), grain);
+    if (start >= end) {
+        return false;
+    }
+    *page = arena_page(arena, start);
+    *n = (end - start) >> PAGE_SHIFT;
+    return true;
+}
+
+/* Takes a dirty run out of the heap, gives it back with no lock held, and returns it clean. *from
+ * moves behind it. Returns the bytes given back. */
+static size_t release_next(struct arena *arena, size_t *from) {
+    size_t n;
+    lock_acquire(&heap_lock);
+    size_t page = pagemap_next_run(&arena->pages, PAGES_DIRTY, *from, &n);
+    if (page == PAGEMAP_NONE) {
+        lock_release(&heap_lock);
+        *from = SIZE_MAX;
+        return 0;
+    }
+    *from = page + n;
+    bool whole = shrink_to_system_pages(arena, &page, &n);
+    if (whole) {
+        pagemap_take(&arena->pages, page, n);
+    }
+    lock_release(&heap_lock);
+    if (!whole) {
+        return 0;
+    }
+    bool zero = os_discard((void *)arena_address(arena, page), n << PAGE_SHIFT);
+    lock_acquire(&heap_lock);
+    pagemap_give(&arena->pages, page, n, !zero);
+    lock_release(&heap_lock);
+    return zero ? n << PAGE_SHIFT : 0;
+}
+
+static size_t free_dirty_bytes(void) {
+    size_t pages = 0;
+    for (unsigned i = 0; i < arena_count(); i++) {
+        pages += pagemap_count(&arenas[i].pages, PAGES_DIRTY);
+    }
+    return pages << PAGE_SHIFT;
+}
+
+size_t mheap_release(size_t keep) {
+    size_t released = 0;
+    lock_acquire(&heap_lock);
+    size_t dirty = free_dirty_bytes();
+    lock_release(&heap_lock);
+    for (unsigned i = 0; i < arena_count(); i++) {
+        for (size_t from = 0; from != SIZE_MAX && dirty > keep + released;) {
+            released += release_next(&arenas[i], &from);
+        }
+    }
+    return released;
+}
+
+/* ---- statistics, fork, checks ---- */
+
+struct mheap_stats mheap_get_stats(void) {
+    struct mheap_stats stats = {0};
+    lock_acquire(&heap_lock);
+    stats.in_use = pages_in_use << PAGE_SHIFT;
+    stats.large = pages_large << PAGE_SHIFT;
+    stats.large_blocks = large_blocks;
+    stats.free_dirty = free_dirty_bytes();
+    for (unsigned i = 0; i < arena_count(); i++) {
+        stats.mapped += arena_opened(&arenas[i]);
+        stats.tables += arena_table_bytes(&arenas[i]);
+    }
+    stats.free_clean = stats.mapped - stats.in_use - stats.free_dirty;
+    lock_release(&heap_lock);
+    return stats;
+}
+
+/* What the thread that held the lock was allocating or freeing is lost or free; everything that can
+ * be derived from the bitmaps is computed anew. */
+void mheap_reset_in_child(void) {
+    span_reset_in_child();
+    if (!lock_reset_in_child(&heap_lock)) {
+        return;
+    }
+    pages_in_use = 0;
+    for (unsigned i = 0; i < arena_count(); i++) {
+        pagemap_rebuild(&arenas[i].pages);
+        pages_in_use += arena_opened(&arenas[i]) >> PAGE_SHIFT;
+        pages_in_use -= pagemap_count(&arenas[i].pages, PAGES_FREE);
+    }
+}
+
+bool mheap_is_valid(void) {
+    bool valid = true;
+    lock_acquire(&heap_lock);
+    for (unsigned i = 0; i < arena_count(); i++) {
+        valid &= pagemap_is_valid(&arenas[i].pages);
+    }
+    lock_release(&heap_lock);
+    return valid;
+}

@@ -1,0 +1,56 @@
+/*
+ * The page heap: hands out runs of pages as spans and takes them back. First fit by address, pages
+ * that are still backed by memory before those that would fault; a freed run merges with its
+ * neighbours by itself, since a run is nothing but neighbouring bits. It never gives memory back to
+ * the system on its own, so a program that allocates and frees megabytes in a loop makes no system
+ * call and no page fault after the first round. See README.md.
+ *
+ * Every function takes the lock of the heap and none is called with it. NULL and false mean that no
+ * memory could be had; nothing has changed then.
+ */
+#ifndef GOALLOC_MHEAP_H
+#define GOALLOC_MHEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "span.h"
+
+/* A span of objects of one class, all free. */
+struct span *mheap_alloc_small(unsigned class, size_t pages);
+
+/* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. */
+struct span *mheap_alloc_large(size_t bytes, size_t align);
+
+/* The span's pages become free; the descriptor is gone. No object in it may be in use. */
+void mheap_free(struct span *span);
+
+/* Shrinks or grows a large block where it is, to the pages that `bytes` need. */
+bool mheap_resize(struct span *span, size_t bytes);
+
+/* The usable size of a block of so many bytes: mheap_alloc_large's rounding. */
+size_t mheap_large_size(size_t bytes);
+
+/* Gives free pages back to the system until at most `keep` bytes of them are backed by memory.
+ * Returns the bytes given back. */
+size_t mheap_release(size_t keep);
+
+/* In bytes; mapped == in_use + free_dirty + free_clean. */
+struct mheap_stats {
+    size_t mapped;
+    size_t in_use;
+    size_t large; /* the part of in_use that is large blocks */
+    size_t free_dirty;
+    size_t free_clean;
+    size_t tables;
+    size_t large_blocks;
+};
+struct mheap_stats mheap_get_stats(void);
+
+/* In the child of a fork. */
+void mheap_reset_in_child(void);
+
+/* Walks everything; for tests. */
+bool mheap_is_valid(void);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * The one door to the kernel. Address space goes through these states, as in Go's mem.go:
+ *
+ *     None      not ours
+ *     Reserved  ours, no access allowed, costs no memory
+ *     Readable  ours, reads as zero, costs no memory
+ *     Ready     readable and writable; fresh pages read as zero and cost memory once touched
+ *
+ * Every function is a transition with a pre- and a postcondition. None of them touches errno,
+ * allocates or takes a lock; a refusal of the kernel is returned, never fatal. Ranges are multiples
+ * of os_page_size(), which is read from the system at run time. See README.md.
+ */
+#ifndef GOALLOC_OS_H
+#define GOALLOC_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The system's page, a power of two, 4 KiB to 64 KiB on the systems that we know. */
+size_t os_page_size(void);
+
+/* What RLIMIT_AS leaves a process in all, SIZE_MAX when there is no limit. */
+size_t os_address_space_limit(void);
+
+/* None -> Reserved, at hint when the kernel agrees, else anywhere; NULL: refused. */
+void *os_reserve(void *hint, size_t size);
+
+/* None -> Reserved at exactly this address; false: occupied or refused. */
+bool os_reserve_at(void *where, size_t size);
+
+/* Reserved or Ready -> None. */
+void os_unreserve(void *base, size_t size);
+
+/* Reserved or Readable -> Ready, all zero; false: refused, unchanged. */
+bool os_open(void *base, size_t size);
+
+/* Reserved -> Readable. */
+bool os_open_for_reading(void *base, size_t size);
+
+/* None -> Ready, all zero; NULL: refused. */
+void *os_map(size_t size);
+
+/* Ready -> Ready, the memory given back; true: it reads as zero now, false: unchanged or unknown. */
+bool os_discard(void *base, size_t size);
+
+/*
+ * Moves the pages of one Ready range to another by exchanging page tables. Afterwards `to` has the
+ * contents and `from` reads as zero. false: nothing happened, copy instead.
+ */
+bool os_move_pages(void *to, void *from, size_t size);
+
+/* Small heaps lose more to huge pages than they win: keeps the kernel from using them here. */
+void os_avoid_huge_pages(void *base, size_t size);
+
+/* Sleeps while *word is value; may return early. */
+void os_futex_wait(const void *word, uint32_t value);
+void os_futex_wake(const void *word, int waiters);
+
+void os_yield(void);
+
+/* Writes all of it, as far as the descriptor takes it. */
+void os_write(int fd, const char *text, size_t length);
+
+/* Opens for reading; negative: no. */
+int os_open_file(const char *path);
+
+/* The bytes read, 0 at the end, negative on error. */
+ssize_t os_read(int fd, void *out, size_t size);
+void os_close(int fd);
+
+/* True when the process has more rights than its user: the environment is not to be trusted. */
+bool os_is_secure(void);
+
+int os_process_id(void);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * The kernel calls of Linux. They are made directly, not through libc: another library may wrap
+ * mmap and allocate in its wrapper, and free must not change errno. See os.h and README.md.
+ */
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "arch.h"
+#include "base.h"
+
+/* Newer than the headers that we still build with. */
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* Not MAP_NORESERVE: without access a mapping costs no commit charge anyway, and what is opened should
+ * count, so that a request beyond all memory is refused here and not by the OOM killer. */
+enum { PRIVATE_MEMORY = MAP_PRIVATE | MAP_ANONYMOUS };
+
+/* Everything is passed as a long, as the kernel takes it. */
+#define SYSCALL(number, a, b, c, d, e, f)                                                          \
+    arch_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+static bool failed(long result) {
+    return (unsigned long)result > (unsigned long)-4096L;
+}
+
+static void *map(void *where, size_t size, int protection, int flags) {
+    long result = SYSCALL(SYS_mmap, where, size, protection, flags, -1, 0);
+    return failed(result) ? NULL : (void *)result;
+}
+
+size_t os_page_size(void) {
+    static _Atomic size_t page_size;
+    size_t size = atomic_load_explicit(&page_size, memory_order_relaxed);
+    if (size == 0) {
+        size = getauxval(AT_PAGESZ);
+        atomic_store_explicit(&page_size, size, memory_order_relaxed);
+    }
+    return size;
+}
+
+size_t os_address_space_limit(void) {
+    struct rlimit limit;
+    if (failed(SYSCALL(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit, 0, 0))) {
+        return SIZE_MAX;
+    }
+    return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+void *os_reserve(void *hint, size_t size) {
+    return map(hint, size, PROT_NONE, PRIVATE_MEMORY);
+}
+
+/* Kernels before 4.17 take MAP_FIXED_NOREPLACE for nothing and the address for a hint. */
+bool os_reserve_at(void *where, size_t size) {
+    void *base = map(where, size, PROT_NONE, PRIVATE_MEMORY | MAP_FIXED_NOREPLACE);
+    if (base != NULL && base != where) {
+        os_unreserve(base, size);
+    }
+    return base == where;
+}
+
+void os_unreserve(void *base, size_t size) {
+    SYSCALL(SYS_munmap, base, size, 0, 0, 0, 0);
+}
+
+bool os_open(void *base, size_t size) {
+    return !failed(SYSCALL(SYS_mprotect, base, size, PROT_READ | PROT_WRITE, 0, 0, 0));
+}
+
+bool os_open_for_reading(void *base, size_t size) {
+    return !failed(SYSCALL(SYS_mprotect, base, size, PROT_READ, 0, 0, 0));
+}
+
+void *os_map(size_t size) {
+    return map(NULL, size, PROT_READ | PROT_WRITE, PRIVATE_MEMORY);
+}
+
+/* Old versions of qemu-user accept MADV_DONTNEED and do nothing; one try on a page tells. */
+static bool discard_zeroes(void) {
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int answer;
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (known == UNKNOWN) {
+        volatile char *probe = os_map(os_page_size());
+        if (probe == NULL) {
+            return false;
+        }
+        *probe = 1;
+        SYSCALL(SYS_madvise, probe, os_page_size(), MADV_DONTNEED, 0, 0, 0);
+        known = *probe == 0 ? YES : NO;
+        os_unreserve((void *)probe, os_page_size());
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == YES;
+}
+
+bool os_discard(void *base, size_t size) {
+    return discard_zeroes() &&
+           !failed(SYSCALL(SYS_madvise, base, size, MADV_DONTNEED, 0, 0, 0));
+}
+
+/* Each move leaves a mapping that the kernel cannot merge with its neighbours, and it allows some
+ * 65,000 of them; past this many moves, copying is the smaller evil. */
+static _Atomic int moves_left = 8192;
+
+bool os_move_pages(void *to, void *from, size_t size) {
+    if (atomic_fetch_sub_explicit(&moves_left, 1, memory_order_relaxed) <= 0) {
+        atomic_store_explicit(&moves_left, 0, memory_order_relaxed);
+        return false;
+    }
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    long result = SYSCALL(SYS_mremap, from, size, size, flags, to, 0);
+    /* MREMAP_FIXED unmaps the target before it looks at the rest, so a late refusal would leave a
+     * hole; a fresh mapping heals it. */
+    if (failed(result)) {
+        map(to, size, PROT_READ | PROT_WRITE, PRIVATE_MEMORY | MAP_FIXED_NOREPLACE);
+        return false;
+    }
+    return true;
+}
+
+void os_avoid_huge_pages(void *base, size_t size) {
+    SYSCALL(SYS_madvise, base, size, MADV_NOHUGEPAGE, 0, 0, 0);
+}
+
+void os_futex_wait(const void *word, uint32_t value) {
+    SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, 0, 0);
+}
+
+void os_futex_wake(const void *word, int waiters) {
+    SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
+}
+
+void os_yield(void) {
+    SYSCALL(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+void os_write(int fd, const char *text, size_t length) {
+    while (length > 0) {
+        long written = SYSCALL(SYS_write, fd, text, length, 0, 0, 0);
+        if (written == -EINTR) {
+            continue;
+        }
+        if (failed(written) || written == 0) {
+            return;
+        }
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
+int os_open_file(const char *path) {
+    return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+}
+
+ssize_t os_read(int fd, void *out, size_t size) {
+    long result;
+    do {
+        result = SYSCALL(SYS_read, fd, out, size, 0, 0, 0);
+    } while (result == -EINTR);
+    return result;
+}
+
+void os_close(int fd) {
+    SYSCALL(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+bool os_is_secure(void) {
+    return getauxval(AT_SECURE) != 0;
+}
+
+int os_process_id(void) {
+    return (int)SYSCALL(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}

@@ -1,0 +1,344 @@
+/*
+ * Bitmaps of free pages with radix summaries. See pagemap.h and README.md.
+ *
+ * The order of the stores in take and give matters to a fork that comes in between: a page may be
+ * lost to both sets, but never be free without being dirty when its contents are not zero.
+ */
+#include "pagemap.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+size_t pagemap_level_entries(size_t chunks, unsigned level) {
+    size_t entries = chunks;
+    for (unsigned i = 0; i < level; i++) {
+        entries = (entries + PAGEMAP_FANOUT - 1) / PAGEMAP_FANOUT;
+    }
+    return entries;
+}
+
+/* The pages that one entry of a level stands for. */
+static size_t level_pages(unsigned level) {
+    return (size_t)CHUNK_PAGES << (3 * level);
+}
+
+/* ---- summaries ---- */
+
+static struct page_runs summarize_words(const uint64_t *words) {
+    struct page_runs runs = {0, 0, 0};
+    uint32_t current = 0; /* the run that reaches the current word from below */
+    bool at_start = true;
+    for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+        uint64_t word = words[i];
+        if (~word == 0) {
+            current += WORD_BITS;
+            continue;
+        }
+        current += bits_trailing_ones(word);
+        if (at_start) {
+            runs.start = current;
+            at_start = false;
+        }
+        if (current > runs.longest) {
+            runs.longest = current;
+        }
+        if (bits_count(word) > runs.longest) {
+            unsigned inside = bits_longest_run(word);
+            runs.longest = inside > runs.longest ? inside : runs.longest;
+        }
+        current = bits_leading_ones(word);
+    }
+    runs.start = at_start ? current : runs.start;
+    runs.longest = current > runs.longest ? current : runs.longest;
+    runs.end = current;
+    return runs;
+}
+
+static struct page_summary summarize_chunk(const struct page_chunk *chunk) {
+    struct page_summary summary;
+    for (unsigned set = 0; set < PAGE_SETS; set++) {
+        summary.set[set] = summarize_words(chunk->bits[set]);
+    }
+    return summary;
+}
+
+static struct page_runs merge_runs(const struct page_summary *child, size_t children, unsigned set,
+                                   uint32_t child_pages) {
+    struct page_runs runs = {0, 0, 0};
+    uint32_t current = 0;
+    for (size_t i = 0; i < children; i++) {
+        const struct page_runs *part = &child[i].set[set];
+        if (runs.start == i * child_pages) {
+            runs.start += part->start;
+        }
+        uint32_t joined = current + part->start;
+        runs.longest = joined > runs.longest ? joined : runs.longest;
+        runs.longest = part->longest > runs.longest ? part->longest : runs.longest;
+        current = part->end == child_pages ? current + child_pages : part->end;
+    }
+    runs.end = children == PAGEMAP_FANOUT ? current : 0;
+    return runs;
+}
+
+static struct page_summary summarize_children(const struct pagemap *map, unsigned level,
+                                              size_t entry) {
+    size_t first = entry * PAGEMAP_FANOUT;
+    size_t count = pagemap_level_entries(map->chunk_count, level - 1) - first;
+    size_t children = min_size(count, PAGEMAP_FANOUT);
+    struct page_summary summary;
+    for (unsigned set = 0; set < PAGE_SETS; set++) {
+        summary.set[set] = merge_runs(&map->level[level - 1][first], children, set,
+                                      (uint32_t)level_pages(level - 1));
+    }
+    return summary;
+}
+
+static bool store_summary(struct page_summary *where, struct page_summary now) {
+    if (memcmp(where, &now, sizeof now) == 0) {
+        return false;
+    }
+    *where = now;
+    return true;
+}
+
+/* After the bits of chunks [first, last] changed: upwards until a level does not change. */
+static void update(struct pagemap *map, size_t first, size_t last) {
+    bool changed = false;
+    for (size_t i = first; i <= last; i++) {
+        changed |= store_summary(&map->level[0][i], summarize_chunk(&map->chunks[i]));
+    }
+    for (unsigned level = 1; level <= map->top && changed; level++) {
+        first /= PAGEMAP_FANOUT;
+        last /= PAGEMAP_FANOUT;
+        changed = false;
+        for (size_t i = first; i <= last; i++) {
+            changed |= store_summary(&map->level[level][i], summarize_children(map, level, i));
+        }
+    }
+}
+
+static void rebuild_upper(struct pagemap *map, unsigned from) {
+    for (unsigned level = from; level <= map->top; level++) {
+        size_t entries = pagemap_level_entries(map->chunk_count, level);
+        for (size_t i = 0; i < entries; i++) {
+            map->level[level][i] = summarize_children(map, level, i);
+        }
+    }
+}
+
+void pagemap_extend(struct pagemap *map, size_t chunk_count) {
+    unsigned old_top = map->top;
+    map->chunk_count = chunk_count;
+    while (map->top < PAGEMAP_LEVELS - 1 && pagemap_level_entries(chunk_count, map->top) > 1) {
+        map->top++;
+    }
+    rebuild_upper(map, old_top + 1);
+}
+
+void pagemap_rebuild(struct pagemap *map) {
+    for (size_t i = 0; i < map->chunk_count; i++) {
+        struct page_chunk *chunk = &map->chunks[i];
+        for (unsigned w = 0; w < CHUNK_WORDS; w++) {
+            chunk->bits[PAGES_DIRTY][w] &= chunk->bits[PAGES_FREE][w];
+        }
+        map->level[0][i] = summarize_chunk(chunk);
+    }
+    rebuild_upper(map, 1);
+}
+
+/* ---- search ---- */
+
+/* The lowest run of n pages that lies inside one chunk. */
+static size_t find_in_chunk(const uint64_t *words, size_t n) {
+    size_t run = 0; /* pages that end at the current word's bottom */
+    for (unsigned i = 0; i < CHUNK_WORDS; i++) {
+        unsigned low = bits_trailing_ones(words[i]);
+        if (run + low >= n) {
+            return (size_t)i * WORD_BITS - run;
+        }
+        if (low == WORD_BITS) {
+            run += WORD_BITS;
+            continue;
+        }
+        unsigned inside = n <= WORD_BITS ? bits_find_run(words[i], (unsigned)n) : WORD_BITS;
+        if (inside < WORD_BITS) {
+            return (size_t)i * WORD_BITS + inside;
+        }
+        run = bits_leading_ones(words[i]);
+    }
+    return PAGEMAP_NONE;
+}
+
+/* Looks through entries [first, end) of a level for the lowest run of n pages. Either it is found
+ * where entries meet: *inside is false and the run's first page is returned. Or it lies inside one
+ * entry: *inside is true and the entry is returned. */
+static size_t find_in_level(const struct pagemap *map, unsigned level, size_t first, size_t end,
+                            enum page_set set, size_t n, bool *inside) {
+    size_t pages = level_pages(level);
+    size_t run = 0;
+    for (size_t i = first; i < end; i++) {
+        const struct page_runs *runs = &map->level[level][i].set[set];
+        *inside = false;
+        if (run + runs->start >= n) {
+            return i * pages - run;
+        }
+        if (runs->longest >= n) {
+            *inside = true;
+            return i;
+        }
+        run = runs->end == pages ? run + pages : runs->end;
+    }
+    return PAGEMAP_NONE;
+}
+
+size_t pagemap_find(const struct pagemap *map, enum page_set set, size_t n) {
+    size_t first = 0, end = pagemap_level_entries(map->chunk_count, map->top);
+    for (unsigned level = map->top;; level--) {
+        bool inside;
+        size_t found = find_in_level(map, level, first, end, set, n, &inside);
+        if (found == PAGEMAP_NONE || !inside) {
+            return found;
+        }
+        if (level == 0) {
+            size_t page = find_in_chunk(map->chunks[found].bits[set], n);
+            return found * CHUNK_PAGES + page;
+        }
+        size_t below = pagemap_level_entries(map->chunk_count, level - 1);
+        first = found * PAGEMAP_FANOUT;
+        end = min_size(first + PAGEMAP_FANOUT, below);
+    }
+}
+
+/* ---- changes ---- */
+
+struct page_word {
+    struct page_chunk *chunk;
+    unsigned word;
+    uint64_t mask;
+    size_t pages;
+};
+
+/* The part of [page, page + n) that lies in page's word. */
+static struct page_word word_at(const struct pagemap *map, size_t page, size_t n) {
+    unsigned bit = page % WORD_BITS;
+    size_t pages = min_size(WORD_BITS - bit, n);
+    struct page_word part = {
+        .chunk = &map->chunks[page / CHUNK_PAGES],
+        .word = (unsigned)(page % CHUNK_PAGES / WORD_BITS),
+        .mask = bits_mask(bit, (unsigned)pages),
+        .pages = pages,
+    };
+    return part;
+}
+
+bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n) {
+    while (n > 0) {
+        if (page / CHUNK_PAGES >= map->chunk_count) {
+            return false;
+        }
+        struct page_word part = word_at(map, page, n);
+        if ((part.chunk->bits[PAGES_FREE][part.word] & part.mask) != part.mask) {
+            return false;
+        }
+        page += part.pages;
+        n -= part.pages;
+    }
+    return true;
+}
+
+size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t page, size_t most) {
+    size_t run = 0;
+    while (run < most && page > run) {
+        size_t last = page - run - 1;
+        uint64_t word = map->chunks[last / CHUNK_PAGES].bits[set][last % CHUNK_PAGES / WORD_BITS];
+        unsigned above = WORD_BITS - 1 - last % WORD_BITS;
+        unsigned ones = bits_leading_ones(word << above);
+        unsigned there = WORD_BITS - above;
+        if (ones < there) {
+            return min_size(run + ones, most);
+        }
+        run += there;
+    }
+    return min_size(run, most);
+}
+
+/* The first page at or above `from` whose bit is `value`; the end of the map when there is none. */
+static size_t next_page(const struct pagemap *map, enum page_set set, size_t from, bool value) {
+    size_t end = map->chunk_count * CHUNK_PAGES;
+    while (from < end) {
+        unsigned bit = from % WORD_BITS;
+        uint64_t word = map->chunks[from / CHUNK_PAGES].bits[set][from % CHUNK_PAGES / WORD_BITS];
+        word = (value ? word : ~word) >> bit;
+        if (word != 0) {
+            return from + bits_lowest(word);
+        }
+        from += WORD_BITS - bit;
+    }
+    return end;
+}
+
+size_t pagemap_next_run(const struct pagemap *map, enum page_set set, size_t from, size_t *n) {
+    size_t page = next_page(map, set, from, true);
+    *n = next_page(map, set, page, false) - page;
+    return *n == 0 ? PAGEMAP_NONE : page;
+}
+
+bool pagemap_take(struct pagemap *map, size_t page, size_t n) {
+    uint64_t dirty = 0;
+    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES;
+    while (n > 0) {
+        struct page_word part = word_at(map, page, n);
+        uint64_t *was_dirty = &part.chunk->bits[PAGES_DIRTY][part.word];
+        dirty |= *was_dirty & part.mask;
+        part.chunk->bits[PAGES_FREE][part.word] &= ~part.mask;
+        atomic_signal_fence(memory_order_seq_cst);
+        *was_dirty &= ~part.mask;
+        page += part.pages;
+        n -= part.pages;
+    }
+    update(map, first, last);
+    return dirty != 0;
+}
+
+void pagemap_give(struct pagemap *map, size_t page, size_t n, bool dirty) {
+    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES;
+    while (n > 0) {
+        struct page_word part = word_at(map, page, n);
+        if (dirty) {
+            part.chunk->bits[PAGES_DIRTY][part.word] |= part.mask;
+        }
+        atomic_signal_fence(memory_order_seq_cst);
+        part.chunk->bits[PAGES_FREE][part.word] |= part.mask;
+        page += part.pages;
+        n -= part.pages;
+    }
+    update(map, first, last);
+}
+
+size_t pagemap_count(const struct pagemap *map, enum page_set set) {
+    size_t pages = 0;
+    for (size_t i = 0; i < map->chunk_count; i++) {
+        for (unsigned w = 0; w < CHUNK_WORDS; w++) {
+            pages += bits_count(map->chunks[i].bits[set][w]);
+        }
+    }
+    return pages;
+}
+
+bool pagemap_is_valid(const struct pagemap *map) {
+    for (size_t i = 0; i < map->chunk_count; i++) {
+        struct page_summary summary = summarize_chunk(&map->chunks[i]);
+        if (memcmp(&summary, &map->level[0][i], sizeof summary) != 0) {
+            return false;
+        }
+    }
+    for (unsigned level = 1; level <= map->top; level++) {
+        for (size_t i = 0; i < pagemap_level_entries(map->chunk_count, level); i++) {
+            struct page_summary summary = summarize_children(map, level, i);
+            if (memcmp(&summary, &map->level[level][i], sizeof summary) != 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,92 @@
+/*
+ * Which pages of an arena are free: bitmaps with radix summaries, after the page allocator of the
+ * Go runtime (mpagealloc.go, since 1.14). Pages are numbered from 0.
+ *
+ * Two sets of pages are kept in step. PAGES_FREE are those that may be allocated. PAGES_DIRTY is
+ * a part of it: those that were used and are still backed by memory. A free page that is not dirty
+ * reads as zero and costs a page fault at its next use, so dirty ones are used first.
+ *
+ * A chunk is 512 pages. level[0] has, for each chunk and each set, the run at its start, the longest
+ * run and the run at its end; each entry of a higher level sums up eight of the level below. A
+ * search for a run of n pages reads a handful of entries a level. Only as many levels are in use as
+ * the heap is high, so that a small process touches none of the upper ones.
+ *
+ * The caller owns the memory and the locking. See README.md.
+ */
+#ifndef GOALLOC_PAGEMAP_H
+#define GOALLOC_PAGEMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bits.h"
+
+enum page_set { PAGES_FREE, PAGES_DIRTY, PAGE_SETS };
+
+enum {
+    CHUNK_PAGES = 512,
+    CHUNK_WORDS = CHUNK_PAGES / WORD_BITS,
+    PAGEMAP_FANOUT = 8,
+    PAGEMAP_LEVELS = 5,
+};
+
+#define PAGEMAP_NONE SIZE_MAX
+
+struct page_chunk {
+    uint64_t bits[PAGE_SETS][CHUNK_WORDS];
+};
+
+/* Lengths in pages: 0 <= start, end <= longest <= the pages that the entry stands for. */
+struct page_runs {
+    uint32_t start;
+    uint32_t longest;
+    uint32_t end;
+};
+
+struct page_summary {
+    struct page_runs set[PAGE_SETS];
+};
+
+struct pagemap {
+    struct page_chunk *chunks;                  /* zero beyond chunk_count */
+    struct page_summary *level[PAGEMAP_LEVELS]; /* likewise */
+    size_t chunk_count;
+    unsigned top; /* the lowest level that has a single entry, or the last one */
+};
+
+/* The entries that level needs for so many chunks. */
+size_t pagemap_level_entries(size_t chunks, unsigned level);
+
+/* More chunks, all of their pages in use. Their memory must be there, zero. */
+void pagemap_extend(struct pagemap *map, size_t chunk_count);
+
+/* The lowest run of n >= 1 pages of the set; PAGEMAP_NONE: there is none. */
+size_t pagemap_find(const struct pagemap *map, enum page_set set, size_t n);
+
+/* Are all n pages free? */
+bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n);
+
+/* How many pages of the set end just below `page`, counted up to most. */
+size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t page, size_t most);
+
+/* The first run of the set at or above `from`: its first page, its length in *n; PAGEMAP_NONE: there
+ * is none. */
+size_t pagemap_next_run(const struct pagemap *map, enum page_set set, size_t from, size_t *n);
+
+/* Free -> in use. True when any of the pages was dirty. */
+bool pagemap_take(struct pagemap *map, size_t page, size_t n);
+
+/* In use -> free. */
+void pagemap_give(struct pagemap *map, size_t page, size_t n, bool dirty);
+
+/* Pages in the set. Walks the bitmaps. */
+size_t pagemap_count(const struct pagemap *map, enum page_set set);
+
+/* Computes every summary anew from the bitmaps, after a fork cut an update in two. */
+void pagemap_rebuild(struct pagemap *map);
+
+/* Do all summaries agree with the bitmaps? For tests and debug builds. */
+bool pagemap_is_valid(const struct pagemap *map);
+
+#endif

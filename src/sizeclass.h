@@ -1,0 +1,41 @@
+/*
+ * Size classes: every request up to MAX_SMALL_SIZE is rounded up to one of CLASS_COUNT - 1 sizes.
+ * The tables are computed, and their arithmetic proven, by sizeclass_gen.c; the constants here are
+ * checked against them at compile time. See README.md.
+ *
+ * The smallest class is what Go calls the tiny allocator. In Go objects under 16 bytes share a
+ * 16-byte block that dies as a whole. C frees each object alone and programs tag the low three bits
+ * of pointers, so the block is carved in two 8-byte halves that live and die alone: a size class of
+ * 8. A request of 1 to 8 bytes takes a half, 9 to 15 the block of 16, and usable size, realloc and
+ * alignment need no special case.
+ */
+#ifndef GOALLOC_SIZECLASS_H
+#define GOALLOC_SIZECLASS_H
+
+#include <stdint.h>
+
+#include "base.h"
+
+enum {
+    CLASS_COUNT = 58, /* class 0 included, which stands for "no small object" */
+    SIZE_STEP = 8,    /* the grain of size_to_class */
+    MAX_SMALL_SIZE = 32768,
+    MAX_SPAN_BYTES = 131072, /* object_index is proven below this */
+};
+
+extern HIDDEN const uint16_t class_to_size[CLASS_COUNT];
+extern HIDDEN const uint8_t class_to_pages[CLASS_COUNT]; /* the shortest span with little waste */
+extern HIDDEN const uint32_t class_to_magic[CLASS_COUNT];
+extern HIDDEN const uint8_t size_to_class[MAX_SMALL_SIZE / SIZE_STEP + 1];
+
+/* The class for a request of size <= MAX_SMALL_SIZE bytes; size 0 has the smallest class. */
+ALWAYS_INLINE unsigned size_class(size_t size) {
+    return size_to_class[(size + SIZE_STEP - 1) / SIZE_STEP];
+}
+
+/* offset / class_to_size[class] for offset < MAX_SPAN_BYTES, without a division. */
+ALWAYS_INLINE uint32_t object_index(uint32_t class_magic, size_t offset) {
+    return (uint32_t)((uint64_t)offset * class_magic >> 32);
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* Span descriptors and their memory. See span.h and README.md. */
+#include "span.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "fixalloc.h"
+
+/*
+ * A descriptor of 64 bytes has room for 2 words of bits: 128 objects, every class from 64 bytes up
+ * in a one-page span, and large blocks. Each further pool doubles the room for bits: 8, 16 ... 128
+ * words more.
+ */
+enum { HEADER = offsetof(struct span, bits), INLINE_WORDS = 2, POOLS = 6 };
+
+static_assert(HEADER + INLINE_WORDS * sizeof(uint64_t) == CACHE_LINE, "one line for most spans");
+
+#define POOL(lines) FIXALLOC_INIT((lines)*CACHE_LINE, CACHE_LINE)
+static struct fixalloc pools[POOLS] = {POOL(1), POOL(2), POOL(3), POOL(5), POOL(9), POOL(17)};
+
+static_assert((17 * CACHE_LINE - HEADER) * 8 >= 64 * KIB / 8, "64 KiB of 8-byte objects");
+
+static struct fixalloc *pool_for(uint32_t objects) {
+    unsigned pool = 0;
+    while ((pools[pool].size - HEADER) * 8 < align_up(objects, WORD_BITS)) {
+        pool++;
+    }
+    return &pools[pool];
+}
+
+static void set_all_free(struct span *span) {
+    unsigned words = span_words(span), rest = span->objects % WORD_BITS;
+    memset(span->bits, 0xff, words * sizeof span->bits[0]);
+    if (rest != 0) {
+        span->bits[words - 1] = bits_mask(0, rest);
+    }
+}
+
+struct span *span_create(uintptr_t base, size_t pages, unsigned class) {
+    size_t objects = class == 0 ? 0 : (pages << PAGE_SHIFT) / class_to_size[class];
+    struct span *span = fixalloc_alloc(pool_for((uint32_t)objects));
+    if (span == NULL) {
+        return NULL;
+    }
+    *span = (struct span){
+        .base = base,
+        .pages = (uint32_t)pages,
+        .objects = (uint32_t)objects,
+        .magic = class_to_magic[class],
+        .free = (uint32_t)objects,
+        .class = (uint8_t)class,
+        .bucket = SPAN_UNLISTED,
+    };
+    set_all_free(span);
+    return span;
+}
+
+void span_destroy(struct span *span) {
+    fixalloc_free(pool_for(span->objects), span);
+}
+
+void span_reset_in_child(void) {
+    for (unsigned i = 0; i < POOLS; i++) {
+        fixalloc_reset_in_child(&pools[i]);
+    }
+}
+
+bool span_is_valid(const struct span *span) {
+    uint32_t free = 0;
+    for (unsigned i = 0; i < span_words(span); i++) {
+        if (i < span->first_word && span->bits[i] != 0) {
+            return false;
+        }
+        free += bits_count(span->bits[i]);
+    }
+    size_t used = span->objects * (size_t)class_to_size[span->class];
+    return free == span->free && used <= span_bytes(span);
+}

@@ -1,0 +1,82 @@
+/*
+ * A span: a run of pages that holds objects of one class, or one large block. Its descriptor lies
+ * out of line, with one bit an object behind it, so that a write past the end of an object cannot
+ * reach it and a free object's memory is never touched. See README.md.
+ */
+#ifndef GOALLOC_SPAN_H
+#define GOALLOC_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bits.h"
+#include "sizeclass.h"
+
+enum { SPAN_UNLISTED = 0xff };
+
+/*
+ * Small: class != 0, free == the ones in bits[0 .. words), 0 <= free <= objects,
+ *        objects * size <= pages * PAGE_SIZE; every word below first_word is 0.
+ * Large: class == 0, objects == free == 0, the block is all of the pages.
+ *
+ * base, pages, objects, magic and class change only under the lock of the heap, while no object is
+ * out (a large block's pages: while its owner resizes it); the rest is guarded by the lock of the
+ * class's mcentral.
+ */
+struct span {
+    uintptr_t base;
+    uint32_t pages;
+    uint32_t objects;
+    uint32_t magic; /* class_to_magic[class] */
+    uint32_t free;
+    uint32_t first_word;
+    uint8_t class;
+    uint8_t bucket; /* the mcentral list that it is on, or SPAN_UNLISTED */
+    bool needs_zero;
+    struct span *next;
+    struct span *prev;
+    uint64_t bits[]; /* 1: free */
+};
+
+/* A descriptor with all objects free; NULL: no memory for it. */
+struct span *span_create(uintptr_t base, size_t pages, unsigned class);
+void span_destroy(struct span *span);
+
+/* In the child of a fork. */
+void span_reset_in_child(void);
+
+ALWAYS_INLINE unsigned span_words(const struct span *span) {
+    return (span->objects + WORD_BITS - 1) / WORD_BITS;
+}
+
+ALWAYS_INLINE size_t span_bytes(const struct span *span) {
+    return (size_t)span->pages << PAGE_SHIFT;
+}
+
+/* The size of each of its blocks. */
+ALWAYS_INLINE size_t span_block_size(const struct span *span) {
+    return span->class != 0 ? class_to_size[span->class] : span_bytes(span);
+}
+
+ALWAYS_INLINE uint32_t span_index(const struct span *span, uintptr_t address) {
+    return object_index(span->magic, address - span->base);
+}
+
+ALWAYS_INLINE uintptr_t span_object(const struct span *span, uint32_t index) {
+    return span->base + (uintptr_t)index * class_to_size[span->class];
+}
+
+/* Is this the address of an object, in use or not? Never true in the tail behind the last one. */
+ALWAYS_INLINE bool span_is_object(const struct span *span, uintptr_t address) {
+    uint32_t index = span_index(span, address);
+    return index < span->objects && span_object(span, index) == address;
+}
+
+ALWAYS_INLINE bool span_object_is_free(const struct span *span, uint32_t index) {
+    return span->bits[index / WORD_BITS] >> (index % WORD_BITS) & 1;
+}
+
+bool span_is_valid(const struct span *span);
+
+#endif

@@ -1,0 +1,100 @@
+/* Statistics. See stats.h and README.md. */
+#include "stats.h"
+
+#include "arena.h"
+#include "fatal.h"
+#include "mcache.h"
+#include "mcentral.h"
+#include "mheap.h"
+#include "persistent.h"
+
+static size_t minus(size_t a, size_t b) {
+    return a > b ? a - b : 0; /* snapshots of different moments */
+}
+
+void stats_get(struct goalloc_stats *out) {
+    struct mheap_stats heap = mheap_get_stats();
+    size_t out_of_spans = 0, depots = 0, spans = 0;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        struct mcentral_stats central = mcentral_get_stats(class);
+        out_of_spans += central.out;
+        depots += central.depot;
+        spans += central.spans;
+    }
+    *out = (struct goalloc_stats){0};
+    out->thread_cache = mcache_total_bytes(&out->threads);
+    out->allocated = minus(out_of_spans, depots + out->thread_cache) + heap.large;
+    out->central_free = minus(spans, out_of_spans) + depots;
+    out->active = heap.in_use;
+    out->metadata = persistent_bytes() + heap.tables;
+    out->free_pages = heap.free_dirty;
+    out->resident = heap.in_use + heap.free_dirty + out->metadata;
+    out->mapped = heap.mapped;
+    out->retained = heap.free_clean;
+}
+
+static void print_class(unsigned class) {
+    struct mcentral_stats central = mcentral_get_stats(class);
+    if (central.span_count > 0) {
+        size_t size = class_to_size[class];
+        warn("  %10zu %8zu %12zu %12zu %12zu", size, central.span_count, central.spans, central.out,
+             central.depot);
+    }
+}
+
+void stats_print(void) {
+    struct goalloc_stats stats;
+    stats_get(&stats);
+    warn("statistics, in bytes");
+    warn("  allocated     %12zu  in blocks of the program", stats.allocated);
+    warn("  active        %12zu  in pages that hold blocks", stats.active);
+    warn("  thread cache  %12zu  free, in the caches of %zu threads", stats.thread_cache,
+         stats.threads);
+    warn("  central free  %12zu  free, in spans and depots", stats.central_free);
+    warn("  free pages    %12zu  free and still backed by memory", stats.free_pages);
+    warn("  retained      %12zu  free and not backed by memory", stats.retained);
+    warn("  metadata      %12zu  descriptors and tables", stats.metadata);
+    warn("  mapped        %12zu  open for reading and writing", stats.mapped);
+    warn("        size    spans   span bytes          out     in depot");
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        print_class(class);
+    }
+}
+
+static void write_sizes(FILE *stream) {
+    fputs("<sizes>\n", stream);
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        struct mcentral_stats central = mcentral_get_stats(class);
+        size_t size = class_to_size[class];
+        size_t free = minus(central.spans, central.out) + central.depot;
+        if (free >= size) {
+            fprintf(stream, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
+                    class_to_size[class - 1] + (size_t)1, size, free / size * size, free / size);
+        }
+    }
+    fputs("</sizes>\n", stream);
+}
+
+void stats_write_xml(FILE *stream) {
+    struct goalloc_stats stats;
+    struct mheap_stats heap = mheap_get_stats();
+    stats_get(&stats);
+    fputs("<malloc version=\"goalloc-1\">\n<heap nr=\"0\">\n", stream);
+    write_sizes(stream);
+    fprintf(stream, "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n", stats.threads,
+            stats.thread_cache);
+    fprintf(stream, "<total type=\"rest\" count=\"1\" size=\"%zu\"/>\n", stats.central_free);
+    fprintf(stream, "<system type=\"current\" size=\"%zu\"/>\n", stats.mapped);
+    fprintf(stream, "<system type=\"max\" size=\"%zu\"/>\n", stats.mapped);
+    fprintf(stream, "<aspace type=\"total\" size=\"%zu\"/>\n", stats.mapped);
+    fprintf(stream, "<aspace type=\"mprotect\" size=\"%zu\"/>\n</heap>\n", stats.mapped);
+    fprintf(stream, "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n", stats.threads,
+            stats.thread_cache);
+    fprintf(stream, "<total type=\"rest\" count=\"1\" size=\"%zu\"/>\n", stats.central_free);
+    fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", heap.large_blocks,
+            heap.large);
+    fprintf(stream, "<system type=\"current\" size=\"%zu\"/>\n", stats.mapped);
+    fprintf(stream, "<system type=\"max\" size=\"%zu\"/>\n", stats.mapped);
+    fprintf(stream, "<aspace type=\"total\" size=\"%zu\"/>\n", stats.mapped);
+    fprintf(stream, "<aspace type=\"mprotect\" size=\"%zu\"/>\n</malloc>\n", stats.mapped);
+}

@@ -1,0 +1,136 @@
+/*
+ * Entering and leaving the slow path; the end of threads; forks. See thread.h and README.md.
+ *
+ * Nothing is locked before a fork. Handlers that take the heap's locks hang when fork is called in a
+ * signal handler that interrupted the heap, and when another thread allocates while it holds a lock
+ * that the C library's fork takes after them. Instead the child mends what it finds half done: every
+ * lock knows its owner, so it can tell a lock of a thread that is not there, and every structure is
+ * changed in an order from which it can be rebuilt, at the worst without the object that was on its
+ * way.
+ */
+#include "thread.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "lock.h"
+#include "magazine.h"
+#include "mcentral.h"
+#include "mheap.h"
+#include "options.h"
+#include "os.h"
+#include "persistent.h"
+
+extern char **environ;
+
+static struct lock start_lock = LOCK_INIT;
+static atomic_bool started;
+static atomic_bool exit_handled;
+static pthread_key_t exit_key;
+
+static bool is_busy(void) {
+    return atomic_load_explicit(&mcache_front.busy, memory_order_relaxed);
+}
+
+static void set_busy(bool busy) {
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&mcache_front.busy, busy, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* May run in the dynamic linker, before any constructor: only system calls and the auxiliary
+ * vector, nothing of libc that could allocate. */
+static void start(void) {
+    lock_acquire(&start_lock);
+    if (!atomic_load_explicit(&started, memory_order_relaxed)) {
+        options_load(environ);
+        arena_check_assumptions(os_page_size());
+        atomic_store_explicit(&started, true, memory_order_release);
+    }
+    lock_release(&start_lock);
+}
+
+/* pthread_setspecific may allocate; by then the cache is there and the slow path is free. */
+static void handle_exit(struct mcache *cache) {
+    if (atomic_load_explicit(&exit_handled, memory_order_acquire)) {
+        pthread_setspecific(exit_key, cache);
+    }
+}
+
+static SLOW_PATH void attach(void) {
+    set_busy(true);
+    if (!atomic_load_explicit(&started, memory_order_acquire)) {
+        start();
+    }
+    struct mcache *cache = options.check ? NULL : mcache_create(&mcache_front);
+    mcache_front.cache = cache != NULL || !options.check ? cache : MCACHE_NONE;
+    set_busy(false);
+    thread_start_with_libc();
+    if (cache != NULL) {
+        handle_exit(cache);
+    }
+}
+
+bool thread_enter(void) {
+    if (UNLIKELY(is_busy())) {
+        return false;
+    }
+    if (UNLIKELY(mcache_front.cache == NULL)) {
+        attach();
+    }
+    set_busy(true);
+    return true;
+}
+
+void *thread_leave(void) {
+    set_busy(false);
+    if (LIKELY(atomic_load_explicit(&mcache_front.deferred, memory_order_relaxed) == NULL)) {
+        return NULL;
+    }
+    return atomic_exchange_explicit(&mcache_front.deferred, NULL, memory_order_relaxed);
+}
+
+void thread_defer(void *block) {
+    void *first = atomic_load_explicit(&mcache_front.deferred, memory_order_relaxed);
+    do {
+        *(void **)block = first;
+    } while (!atomic_compare_exchange_weak_explicit(&mcache_front.deferred, &first, block,
+                                                    memory_order_relaxed, memory_order_relaxed));
+}
+
+/* Destructors of other keys may still allocate and free: without a cache from here on, so there is
+ * nothing that a later round would have to give back. */
+static void end_thread(void *argument) {
+    struct mcache *cache = argument;
+    set_busy(true);
+    mcache_destroy(cache);
+    mcache_front.cache = MCACHE_NONE;
+    set_busy(false);
+}
+
+/* ---- forks ---- */
+
+static void reset_in_child(void) {
+    lock_reset_in_child(&start_lock);
+    persistent_reset_in_child();
+    mheap_reset_in_child();
+    magazine_reset_in_child();
+    mcentral_reset_in_child();
+    mcache_reset_in_child(thread_cache());
+}
+
+void thread_start_with_libc(void) {
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    if (environ == NULL || atomic_flag_test_and_set(&done)) {
+        return;
+    }
+    options_load(environ);
+    if (pthread_key_create(&exit_key, end_thread) == 0) {
+        atomic_store_explicit(&exit_handled, true, memory_order_release);
+    }
+    pthread_atfork(NULL, NULL, reset_in_child);
+    if (thread_cache() != NULL) {
+        handle_exit(thread_cache());
+    }
+}

@@ -1,0 +1,40 @@
+/*
+ * A thread's way into the slow path and out of it, its end, and what a fork leaves of it. The slow path of a thread is not
+ * re-entrant: a signal handler that allocates while it runs is sent to emergency memory, and what it
+ * frees is put aside until the interrupted operation is over. See README.md.
+ */
+#ifndef GOALLOC_THREAD_H
+#define GOALLOC_THREAD_H
+
+#include <stdbool.h>
+
+#include "mcache.h"
+
+/*
+ * Begins a slow operation; false: this thread is in the middle of one. Starts the heap with the
+ * process's first and the thread's cache with the thread's first.
+ */
+bool thread_enter(void);
+
+/* Ends it. Returns the blocks that were put aside meanwhile, linked by their first words. */
+void *thread_leave(void);
+
+/* Puts aside a block that the heap owns. Between a thread_enter that said false and its end. */
+void thread_defer(void *block);
+
+/* The calling thread's cache; NULL: it has none, and each object goes from and to its mcentral (the
+ * thread is ending, there was no memory for a cache, or checks want it so). */
+static inline struct mcache *thread_cache(void) {
+    struct mcache *cache = mcache_front.cache;
+    return cache == MCACHE_NONE ? NULL : cache;
+}
+
+/*
+ * What needs a C library that is up: handling of thread ends and forks, and the options if the first
+ * allocation came before the environment. It runs with the first allocation that finds the library
+ * up, so that our fork handler comes before those of others in the child; the constructor calls it in
+ * case there was none. Idempotent.
+ */
+void thread_start_with_libc(void);
+
+#endif
