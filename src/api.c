@@ -3,6 +3,7 @@
 
 #include "goalloc.h"
 #include "os.h"
+#include "print.h"
 #include "stats.h"
 
 #define TEXT(x) #x
@@ -116,7 +117,7 @@ void goalloc_get_stats(struct goalloc_stats *out) {
 }
 
 void goalloc_print_stats(void) {
-    stats_print();
+    stats_print(STDERR);
 }
 
 int goalloc_info(int options, FILE *stream) {

@@ -9,10 +9,15 @@
 #include "fatal.h"
 #include "goalloc.h"
 #include "options.h"
+#include "os.h"
+#include "print.h"
 #include "stats.h"
 #include "thread.h"
 
 #pragma weak dladdr
+
+/* Where statistics go at exit: many programs close stderr before that. */
+static int stats_fd = STDERR;
 
 static const char *library_path(void) {
     Dl_info info;
@@ -36,10 +41,14 @@ __attribute__((constructor)) void init_library(void) {
     if (options.verbose) {
         introduce();
     }
+    if (options.stats) {
+        int fd = os_duplicate(STDERR);
+        stats_fd = fd >= 0 ? fd : STDERR;
+    }
 }
 
 __attribute__((destructor)) static void end_library(void) {
     if (options.stats) {
-        stats_print();
+        stats_print(stats_fd);
     }
 }

@@ -56,6 +56,10 @@ ALWAYS_INLINE bool lock_is_mine(struct lock *lock) {
     return atomic_load_explicit(&lock->owner, memory_order_relaxed) == arch_thread_pointer();
 }
 
+/* Called, if set, before a thread sleeps for a lock: the lock may be held by a thread that stayed
+ * behind in the parent of a fork. */
+extern HIDDEN void (*_Atomic lock_before_sleep)(void);
+
 /*
  * In the child of a fork: frees the lock if a thread that is not here held it; true means that what
  * it guards may have been left half changed and must be repaired.

@@ -398,6 +398,14 @@ static void reclaim(struct mcache *cache) {
     }
 }
 
+void mcache_reset_lock_in_child(void) {
+    fixalloc_reset_in_child(&pool);
+    if (lock_reset_in_child(&registry_lock)) {
+        registry = NULL; /* it was being changed; what it listed is lost to the statistics */
+        registered = 0;
+    }
+}
+
 void mcache_reset_in_child(struct mcache *mine) {
     fixalloc_reset_in_child(&pool);
     struct mcache *other = lock_reset_in_child(&registry_lock) ? NULL : registry;

@@ -86,4 +86,7 @@ size_t mcache_total_bytes(size_t *caches);
  * are not here; `mine` (or NULL) is the calling thread's. */
 void mcache_reset_in_child(struct mcache *mine);
 
+/* The same without the caches: only locks are mended. */
+void mcache_reset_lock_in_child(void);
+
 #endif

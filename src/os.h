@@ -42,6 +42,10 @@ bool os_open_for_reading(void *base, size_t size);
 /* None -> Ready, all zero; NULL: refused. */
 void *os_map(size_t size);
 
+/* None -> Ready; in the child of a fork, which has its own copy of all memory, the range reads as zero
+ * again. NULL: refused, or not known to the system. */
+void *os_map_wiped_by_fork(size_t size);
+
 /* Ready -> Ready, the memory given back; true: it reads as zero now, false: unchanged or unknown. */
 bool os_discard(void *base, size_t size);
 
@@ -63,6 +67,9 @@ void os_yield(void);
 /* Writes all of it, as far as the descriptor takes it. */
 void os_write(int fd, const char *text, size_t length);
 
+/* Another descriptor of the same file, out of the way of the program's own; negative: no. */
+int os_duplicate(int fd);
+
 /* Opens for reading; negative: no. */
 int os_open_file(const char *path);
 
@@ -72,7 +79,5 @@ void os_close(int fd);
 
 /* True when the process has more rights than its user: the environment is not to be trusted. */
 bool os_is_secure(void);
-
-int os_process_id(void);
 
 #endif

@@ -88,6 +88,15 @@ void *os_map(size_t size) {
     return map(NULL, size, PROT_READ | PROT_WRITE, PRIVATE_MEMORY);
 }
 
+void *os_map_wiped_by_fork(size_t size) {
+    void *base = os_map(size);
+    if (base != NULL && failed(SYSCALL(SYS_madvise, base, size, MADV_WIPEONFORK, 0, 0, 0))) {
+        os_unreserve(base, size);
+        return NULL;
+    }
+    return base;
+}
+
 /* Old versions of qemu-user accept MADV_DONTNEED and do nothing; one try on a page tells. */
 static bool discard_zeroes(void) {
     enum { UNKNOWN, YES, NO };
@@ -162,6 +171,10 @@ void os_write(int fd, const char *text, size_t length) {
     }
 }
 
+int os_duplicate(int fd) {
+    return (int)SYSCALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 100, 0, 0, 0);
+}
+
 int os_open_file(const char *path) {
     return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
 }
@@ -180,8 +193,4 @@ void os_close(int fd) {
 
 bool os_is_secure(void) {
     return getauxval(AT_SECURE) != 0;
-}
-
-int os_process_id(void) {
-    return (int)SYSCALL(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }

@@ -11,6 +11,7 @@
 
 #include "api.h"
 #include "goalloc.h"
+#include "print.h"
 #include "stats.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -116,7 +117,7 @@ EXPORT int malloc_info(int options, FILE *stream) {
 }
 
 EXPORT void malloc_stats(void) {
-    stats_print();
+    stats_print(STDERR);
 }
 
 /* Other objects of a static glibc refer to these; were they missing, its malloc would be linked

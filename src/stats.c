@@ -2,11 +2,11 @@
 #include "stats.h"
 
 #include "arena.h"
-#include "fatal.h"
 #include "mcache.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "persistent.h"
+#include "print.h"
 
 static size_t minus(size_t a, size_t b) {
     return a > b ? a - b : 0; /* snapshots of different moments */
@@ -33,31 +33,31 @@ void stats_get(struct goalloc_stats *out) {
     out->retained = heap.free_clean;
 }
 
-static void print_class(unsigned class) {
+static void print_class(int fd, unsigned class) {
     struct mcentral_stats central = mcentral_get_stats(class);
     if (central.span_count > 0) {
         size_t size = class_to_size[class];
-        warn("  %10zu %8zu %12zu %12zu %12zu", size, central.span_count, central.spans, central.out,
+        print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu %12zu\n", size, central.span_count, central.spans, central.out,
              central.depot);
     }
 }
 
-void stats_print(void) {
+void stats_print(int fd) {
     struct goalloc_stats stats;
     stats_get(&stats);
-    warn("statistics, in bytes");
-    warn("  allocated     %12zu  in blocks of the program", stats.allocated);
-    warn("  active        %12zu  in pages that hold blocks", stats.active);
-    warn("  thread cache  %12zu  free, in the caches of %zu threads", stats.thread_cache,
+    print_fd(fd, "goalloc: statistics, in bytes\n");
+    print_fd(fd, "goalloc:   allocated     %12zu  in blocks of the program\n", stats.allocated);
+    print_fd(fd, "goalloc:   active        %12zu  in pages that hold blocks\n", stats.active);
+    print_fd(fd, "goalloc:   thread cache  %12zu  free, in the caches of %zu threads\n", stats.thread_cache,
          stats.threads);
-    warn("  central free  %12zu  free, in spans and depots", stats.central_free);
-    warn("  free pages    %12zu  free and still backed by memory", stats.free_pages);
-    warn("  retained      %12zu  free and not backed by memory", stats.retained);
-    warn("  metadata      %12zu  descriptors and tables", stats.metadata);
-    warn("  mapped        %12zu  open for reading and writing", stats.mapped);
-    warn("        size    spans   span bytes          out     in depot");
+    print_fd(fd, "goalloc:   central free  %12zu  free, in spans and depots\n", stats.central_free);
+    print_fd(fd, "goalloc:   free pages    %12zu  free and still backed by memory\n", stats.free_pages);
+    print_fd(fd, "goalloc:   retained      %12zu  free and not backed by memory\n", stats.retained);
+    print_fd(fd, "goalloc:   metadata      %12zu  descriptors and tables\n", stats.metadata);
+    print_fd(fd, "goalloc:   mapped        %12zu  open for reading and writing\n", stats.mapped);
+    print_fd(fd, "goalloc:         size    spans   span bytes          out     in depot\n");
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        print_class(class);
+        print_class(fd, class);
     }
 }
 

@@ -12,8 +12,8 @@
 /* The parts are read one after another while other threads run, so they may not add up exactly. */
 void stats_get(struct goalloc_stats *out);
 
-/* As text to stderr, without allocating. */
-void stats_print(void);
+/* As text, without allocating. */
+void stats_print(int fd);
 
 /* As the XML of glibc's malloc_info, by stdio (which may allocate). */
 void stats_write_xml(FILE *stream);

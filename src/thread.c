@@ -11,6 +11,7 @@
 #include "thread.h"
 
 #include <pthread.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -39,6 +40,55 @@ static void set_busy(bool busy) {
     atomic_signal_fence(memory_order_seq_cst);
 }
 
+/* ---- forks ---- */
+
+/* 1 here, 0 in the child of a fork until it has mended the heap; NULL: not known. */
+static _Atomic(volatile char *) fork_mark;
+
+static void reset_locks(void) {
+    volatile char *mark = atomic_load_explicit(&fork_mark, memory_order_relaxed);
+    if (mark != NULL) {
+        *mark = 1;
+    }
+    lock_reset_in_child(&start_lock);
+    persistent_reset_in_child();
+    mheap_reset_in_child();
+    magazine_reset_in_child();
+    mcentral_reset_in_child();
+}
+
+static void reset_in_child(void) {
+    reset_locks();
+    mcache_reset_in_child(thread_cache());
+}
+
+/* A lock is held for long: perhaps by a thread of the parent, and the handler above has not run yet
+ * (another library's came first) or will not (the process was made by a bare clone). Which thread of
+ * the child this is remains unknown, so no cache is touched. The process id would not do for a test:
+ * the child of a vfork has its own, but shares the memory. */
+static void check_for_fork(void) {
+    volatile char *mark = atomic_load_explicit(&fork_mark, memory_order_relaxed);
+    if (mark != NULL && *mark == 0) {
+        reset_locks();
+        mcache_reset_lock_in_child();
+    }
+}
+
+/* As long as there is one thread, no other can hold a lock at a fork, and the handler's registration
+ * would cost each small process a page fault or two in the C library. */
+static void handle_forks(void) {
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&done)) {
+        volatile char *mark = os_map_wiped_by_fork(os_page_size());
+        if (mark != NULL) {
+            *mark = 1;
+            atomic_store_explicit(&fork_mark, mark, memory_order_relaxed);
+            lock_before_sleep = check_for_fork;
+        }
+        pthread_atfork(NULL, NULL, reset_in_child);
+    }
+}
+
 /* May run in the dynamic linker, before any constructor: only system calls and the auxiliary
  * vector, nothing of libc that could allocate. */
 static void start(void) {
@@ -58,6 +108,34 @@ static void handle_exit(struct mcache *cache) {
     }
 }
 
+/* ---- the end of a thread ---- */
+
+/* Destructors of other keys may still allocate and free: without a cache from here on, so there is
+ * nothing that a later round would have to give back. */
+static void end_thread(void *argument) {
+    struct mcache *cache = argument;
+    set_busy(true);
+    mcache_destroy(cache);
+    mcache_front.cache = MCACHE_NONE;
+    set_busy(false);
+}
+
+/* ---- beginning ---- */
+
+void thread_start_with_libc(void) {
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    if (environ == NULL || atomic_flag_test_and_set(&done)) {
+        return;
+    }
+    options_load(environ);
+    if (pthread_key_create(&exit_key, end_thread) == 0) {
+        atomic_store_explicit(&exit_handled, true, memory_order_release);
+    }
+    if (thread_cache() != NULL) {
+        handle_exit(thread_cache());
+    }
+}
+
 static SLOW_PATH void attach(void) {
     set_busy(true);
     if (!atomic_load_explicit(&started, memory_order_acquire)) {
@@ -67,10 +145,15 @@ static SLOW_PATH void attach(void) {
     mcache_front.cache = cache != NULL || !options.check ? cache : MCACHE_NONE;
     set_busy(false);
     thread_start_with_libc();
+    if (!__libc_single_threaded) {
+        handle_forks();
+    }
     if (cache != NULL) {
         handle_exit(cache);
     }
 }
+
+/* ---- the border of the slow path ---- */
 
 bool thread_enter(void) {
     if (UNLIKELY(is_busy())) {
@@ -97,40 +180,4 @@ void thread_defer(void *block) {
         *(void **)block = first;
     } while (!atomic_compare_exchange_weak_explicit(&mcache_front.deferred, &first, block,
                                                     memory_order_relaxed, memory_order_relaxed));
-}
-
-/* Destructors of other keys may still allocate and free: without a cache from here on, so there is
- * nothing that a later round would have to give back. */
-static void end_thread(void *argument) {
-    struct mcache *cache = argument;
-    set_busy(true);
-    mcache_destroy(cache);
-    mcache_front.cache = MCACHE_NONE;
-    set_busy(false);
-}
-
-/* ---- forks ---- */
-
-static void reset_in_child(void) {
-    lock_reset_in_child(&start_lock);
-    persistent_reset_in_child();
-    mheap_reset_in_child();
-    magazine_reset_in_child();
-    mcentral_reset_in_child();
-    mcache_reset_in_child(thread_cache());
-}
-
-void thread_start_with_libc(void) {
-    static atomic_flag done = ATOMIC_FLAG_INIT;
-    if (environ == NULL || atomic_flag_test_and_set(&done)) {
-        return;
-    }
-    options_load(environ);
-    if (pthread_key_create(&exit_key, end_thread) == 0) {
-        atomic_store_explicit(&exit_handled, true, memory_order_release);
-    }
-    pthread_atfork(NULL, NULL, reset_in_child);
-    if (thread_cache() != NULL) {
-        handle_exit(thread_cache());
-    }
 }

@@ -29,12 +29,9 @@ static inline struct mcache *thread_cache(void) {
     return cache == MCACHE_NONE ? NULL : cache;
 }
 
-/*
- * What needs a C library that is up: handling of thread ends and forks, and the options if the first
- * allocation came before the environment. It runs with the first allocation that finds the library
- * up, so that our fork handler comes before those of others in the child; the constructor calls it in
- * case there was none. Idempotent.
- */
+/* What needs a C library that is up: the handling of thread ends, and the options if the first
+ * allocation came before the environment. Runs with the first allocation that finds the library up;
+ * the constructor calls it in case there was none. Idempotent. */
 void thread_start_with_libc(void);
 
 #endif
