@@ -1,4 +1,5 @@
-/* Small, large and aligned blocks, and the slow paths in front of them. See alloc.h and README.md. */
+/* Small, large and aligned blocks, and the slow paths in front of them. See alloc.h and
+ * README.md. */
 #include "alloc.h"
 
 #include <errno.h>
@@ -15,8 +16,8 @@
 /* From here up, moving pages beats copying them. */
 #define MOVE_PAGES_FROM MIB
 
-/* From here up, giving dirty pages back and faulting them in again, where they are used at all, beats
- * writing zeros to all of them. */
+/* From here up, giving dirty pages back and faulting them in again, where they are used at all,
+ * beats writing zeros to all of them. */
 #define DISCARD_FROM (4 * MIB)
 
 static void *no_memory(void) {
@@ -238,7 +239,8 @@ void *alloc_aligned(size_t align, size_t size) {
         return alloc_large(size, max_size(align, PAGE_SIZE), &needs_zero);
     }
     void *object = alloc_malloc(class_to_size[class]);
-    if (object != NULL && (uintptr_t)object % align != 0) { /* emergency memory: 16 is all it gives */
+    if (object != NULL &&
+        (uintptr_t)object % align != 0) { /* emergency memory: 16 is all it gives */
         emergency_free(object);
         return from_emergency(size, align);
     }

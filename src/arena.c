@@ -1,10 +1,11 @@
 /*
  * Reservation by hint with all fall-backs, and the page tables. See arena.h and README.md.
  *
- * With no limit on address space the first arena reserves 512 GiB at once, or half, a quarter ... of
- * it where that is refused. Under RLIMIT_AS a reservation counts in full, so an arena then takes a
- * sixteenth of the limit and extends itself in place by as much when it is used up: the hints lead
- * to empty regions, where that almost always works. Threads find room for their stacks that way.
+ * With no limit on address space the first arena reserves 512 GiB at once, or half, a quarter ...
+ * of it where that is refused. Under RLIMIT_AS a reservation counts in full, so an arena then takes
+ * a sixteenth of the limit and extends itself in place by as much when it is used up: the hints
+ * lead to empty regions, where that almost always works. Threads find room for their stacks that
+ * way.
  */
 #include "arena.h"
 

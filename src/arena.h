@@ -33,8 +33,8 @@ struct arena_table {
 
 struct arena {
     uintptr_t base;
-    size_t limit;            /* bytes: the tables are for this many */
-    uint8_t *page_class;     /* a byte a page; 0: no small objects there. Readable for the whole limit,
+    size_t limit;        /* bytes: the tables are for this many */
+    uint8_t *page_class; /* a byte a page; 0: no small objects there. Readable for the whole limit,
                                 so that free needs no other test */
     struct span **page_span; /* the span of each page of small objects, and of the first page of a
                                 large block; NULL elsewhere. Readable as far as `opened` */

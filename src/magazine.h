@@ -7,8 +7,8 @@
  *                                             ^lowest                    ^top           ^ 512
  *
  * So malloc sees an empty magazine when it loads NULL from below the top, and free sees a full one
- * when the top is at a multiple of 512, both without knowing the capacity, which is 1 to MAGAZINE_MOST. See
- * README.md.
+ * when the top is at a multiple of 512, both without knowing the capacity, which is 1 to
+ * MAGAZINE_MOST. See README.md.
  */
 #ifndef GOALLOC_MAGAZINE_H
 #define GOALLOC_MAGAZINE_H

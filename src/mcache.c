@@ -1,9 +1,9 @@
 /*
  * The slow half of the thread cache. See mcache.h and README.md.
  *
- * A signal handler may allocate while this code runs. Its fast path then works on the other classes'
- * magazines, and on this class it must miss: so the top of a class is 0 whenever its magazines are
- * in other than their resting state, from unload to load.
+ * A signal handler may allocate while this code runs. Its fast path then works on the other
+ * classes' magazines, and on this class it must miss: so the top of a class is 0 whenever its
+ * magazines are in other than their resting state, from unload to load.
  */
 #include "mcache.h"
 
@@ -363,7 +363,8 @@ void mcache_destroy(struct mcache *cache) {
 /* ---- statistics and fork ---- */
 
 /* Another thread moves its tops meanwhile: the count is clipped to what a magazine can hold. */
-__attribute__((no_sanitize("thread"))) static size_t bin_count(const struct mcache *cache, unsigned class) {
+__attribute__((no_sanitize("thread"))) static size_t bin_count(const struct mcache *cache,
+                                                               unsigned class) {
     const struct bin *bin = &cache->bins[class];
     uintptr_t top = cache->front->top[class];
     size_t count = bin->spare != NULL ? bin->spare->count : 0;
@@ -409,7 +410,8 @@ void mcache_reset_lock_in_child(void) {
 void mcache_reset_in_child(struct mcache *mine) {
     fixalloc_reset_in_child(&pool);
     struct mcache *other = lock_reset_in_child(&registry_lock) ? NULL : registry;
-    bool interrupted = mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);
+    bool interrupted =
+        mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);
     registry = NULL;
     registered = 0;
     while (other != NULL) {

@@ -10,8 +10,8 @@
  * linker has set it up. Class 0, which stands for "no small object", keeps that top for ever, so a
  * free of anything else takes the slow path by itself.
  *
- * A magazine is empty when the slot below its top holds NULL, and full when its top is a multiple of
- * MAGAZINE_BYTES.
+ * A magazine is empty when the slot below its top holds NULL, and full when its top is a multiple
+ * of MAGAZINE_BYTES.
  */
 #ifndef GOALLOC_MCACHE_H
 #define GOALLOC_MCACHE_H
@@ -29,9 +29,9 @@ struct mcache;
 
 struct mcache_front {
     uintptr_t top[CLASS_COUNT];
-    struct mcache *cache;       /* NULL: not yet; MCACHE_NONE: none any more, or none wanted */
-    _Atomic(void *) deferred;   /* blocks freed while the slow path was busy, linked */
-    atomic_bool busy;           /* the slow path is running: a signal handler must not enter it */
+    struct mcache *cache;     /* NULL: not yet; MCACHE_NONE: none any more, or none wanted */
+    _Atomic(void *) deferred; /* blocks freed while the slow path was busy, linked */
+    atomic_bool busy;         /* the slow path is running: a signal handler must not enter it */
 };
 
 #define MCACHE_NONE ((struct mcache *)1)
@@ -79,7 +79,8 @@ void mcache_overflow(struct mcache *cache, unsigned class, void *object, const c
 /* Gives back every object. */
 void mcache_flush(struct mcache *cache);
 
-/* The bytes in all threads' caches (a snapshot, while the threads go on) and the number of caches. */
+/* The bytes in all threads' caches (a snapshot, while the threads go on) and the number of
+ * caches. */
 size_t mcache_total_bytes(size_t *caches);
 
 /* In the child of a fork, after the mcentrals: gives back what is in the caches of the threads that

@@ -184,8 +184,7 @@ static struct spot find_spot(unsigned class, void *object, const char *call) {
     }
     uint32_t index = span_index(span, address);
     if (span_object(span, index) != address || index >= span->objects) {
-        fatal_misuse(call, object,
-                     "pointer into the middle of a %u-byte object that starts at %p",
+        fatal_misuse(call, object, "pointer into the middle of a %u-byte object that starts at %p",
                      class_to_size[class], (void *)span_object(span, index));
     }
     return (struct spot){span, index};

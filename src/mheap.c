@@ -6,8 +6,8 @@
 #include "os.h"
 #include "pagemap.h"
 
-/* A growth step is an eighth of the heap within these bounds: few system calls for a large heap, few
- * opened pages for a small one. */
+/* A growth step is an eighth of the heap within these bounds: few system calls for a large heap,
+ * few opened pages for a small one. */
 #define GROW_LEAST MIB
 #define GROW_MOST (64 * MIB)
 
@@ -149,7 +149,8 @@ struct span *mheap_alloc_large(size_t bytes, size_t align) {
     }
     struct span *span = alloc_span(pages, 0, align);
     if (span == NULL && pages > pages_for(bytes)) {
-        span = alloc_span(pages_for(bytes), 0, align); /* near the end of memory: without rounding */
+        span =
+            alloc_span(pages_for(bytes), 0, align); /* near the end of memory: without rounding */
     }
     return span;
 }

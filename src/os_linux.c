@@ -24,8 +24,8 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-/* Not MAP_NORESERVE: without access a mapping costs no commit charge anyway, and what is opened should
- * count, so that a request beyond all memory is refused here and not by the OOM killer. */
+/* Not MAP_NORESERVE: without access a mapping costs no commit charge anyway, and what is opened
+ * should count, so that a request beyond all memory is refused here and not by the OOM killer. */
 enum { PRIVATE_MEMORY = MAP_PRIVATE | MAP_ANONYMOUS };
 
 /* Everything is passed as a long, as the kernel takes it. */
@@ -117,8 +117,7 @@ static bool discard_zeroes(void) {
 }
 
 bool os_discard(void *base, size_t size) {
-    return discard_zeroes() &&
-           !failed(SYSCALL(SYS_madvise, base, size, MADV_DONTNEED, 0, 0, 0));
+    return discard_zeroes() && !failed(SYSCALL(SYS_madvise, base, size, MADV_DONTNEED, 0, 0, 0));
 }
 
 /* Each move leaves a mapping that the kernel cannot merge with its neighbours, and it allows some

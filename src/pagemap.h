@@ -6,10 +6,10 @@
  * a part of it: those that were used and are still backed by memory. A free page that is not dirty
  * reads as zero and costs a page fault at its next use, so dirty ones are used first.
  *
- * A chunk is 512 pages. level[0] has, for each chunk and each set, the run at its start, the longest
- * run and the run at its end; each entry of a higher level sums up eight of the level below. A
- * search for a run of n pages reads a handful of entries a level. Only as many levels are in use as
- * the heap is high, so that a small process touches none of the upper ones.
+ * A chunk is 512 pages. level[0] has, for each chunk and each set, the run at its start, the
+ * longest run and the run at its end; each entry of a higher level sums up eight of the level
+ * below. A search for a run of n pages reads a handful of entries a level. Only as many levels are
+ * in use as the heap is high, so that a small process touches none of the upper ones.
  *
  * The caller owns the memory and the locking. See README.md.
  */
@@ -70,8 +70,8 @@ bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n);
 /* How many pages of the set end just below `page`, counted up to most. */
 size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t page, size_t most);
 
-/* The first run of the set at or above `from`: its first page, its length in *n; PAGEMAP_NONE: there
- * is none. */
+/* The first run of the set at or above `from`: its first page, its length in *n; PAGEMAP_NONE:
+ * there is none. */
 size_t pagemap_next_run(const struct pagemap *map, enum page_set set, size_t from, size_t *n);
 
 /* Free -> in use. True when any of the pages was dirty. */

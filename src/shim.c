@@ -81,8 +81,8 @@ EXPORT int malloc_trim(size_t pad) {
     return api_trim(pad);
 }
 
-/* glibc's tuning knobs have no counterpart here; a program that turns one is told that it worked, as
- * it would check no more than that. */
+/* glibc's tuning knobs have no counterpart here; a program that turns one is told that it
+ * worked, as it would check no more than that. */
 EXPORT int mallopt(int parameter, int value) {
     (void)value;
     return parameter == M_MXFAST || (parameter <= M_TRIM_THRESHOLD && parameter >= M_ARENA_MAX);

@@ -3,10 +3,10 @@
  * LP64). A request of 0 bytes gives a unique block, as malloc(0) does here. See README.md.
  *
  * On failure the new-handler is called until there is memory or no handler; then std::bad_alloc is
- * thrown, by the C++ runtime's own function, which is looked up only then: a C program has none. The
- * exception passes through these C functions by their unwind tables. A nothrow form must catch what
- * the handler throws, which C cannot: when a handler is set, it hands the request to the runtime's
- * own nothrow form, which calls back into the plain form here and catches.
+ * thrown, by the C++ runtime's own function, which is looked up only then: a C program has none.
+ * The exception passes through these C functions by their unwind tables. A nothrow form must catch
+ * what the handler throws, which C cannot: when a handler is set, it hands the request to the
+ * runtime's own nothrow form, which calls back into the plain form here and catches.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -10,8 +10,9 @@
  * of two up to the top (Go stops at 256 bytes), which keeps the waste under one eighth with the
  * fewer classes that the 512 bytes of thread-local storage can hold.
  *
- * For each class the generator proves by trying every offset in the longest span that a multiplication
- * by the class's magic number and a shift of 32 give the quotient of offset and size.
+ * For each class the generator proves by trying every offset in the longest span that a
+ * multiplication by the class's magic number and a shift of 32 give the quotient of offset and
+ * size.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -37,8 +37,8 @@ static void print_class(int fd, unsigned class) {
     struct mcentral_stats central = mcentral_get_stats(class);
     if (central.span_count > 0) {
         size_t size = class_to_size[class];
-        print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu %12zu\n", size, central.span_count, central.spans, central.out,
-             central.depot);
+        print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu %12zu\n", size, central.span_count,
+                 central.spans, central.out, central.depot);
     }
 }
 
@@ -48,10 +48,11 @@ void stats_print(int fd) {
     print_fd(fd, "goalloc: statistics, in bytes\n");
     print_fd(fd, "goalloc:   allocated     %12zu  in blocks of the program\n", stats.allocated);
     print_fd(fd, "goalloc:   active        %12zu  in pages that hold blocks\n", stats.active);
-    print_fd(fd, "goalloc:   thread cache  %12zu  free, in the caches of %zu threads\n", stats.thread_cache,
-         stats.threads);
+    print_fd(fd, "goalloc:   thread cache  %12zu  free, in the caches of %zu threads\n",
+             stats.thread_cache, stats.threads);
     print_fd(fd, "goalloc:   central free  %12zu  free, in spans and depots\n", stats.central_free);
-    print_fd(fd, "goalloc:   free pages    %12zu  free and still backed by memory\n", stats.free_pages);
+    print_fd(fd, "goalloc:   free pages    %12zu  free and still backed by memory\n",
+             stats.free_pages);
     print_fd(fd, "goalloc:   retained      %12zu  free and not backed by memory\n", stats.retained);
     print_fd(fd, "goalloc:   metadata      %12zu  descriptors and tables\n", stats.metadata);
     print_fd(fd, "goalloc:   mapped        %12zu  open for reading and writing\n", stats.mapped);

@@ -1,12 +1,12 @@
 /*
  * Entering and leaving the slow path; the end of threads; forks. See thread.h and README.md.
  *
- * Nothing is locked before a fork. Handlers that take the heap's locks hang when fork is called in a
- * signal handler that interrupted the heap, and when another thread allocates while it holds a lock
- * that the C library's fork takes after them. Instead the child mends what it finds half done: every
- * lock knows its owner, so it can tell a lock of a thread that is not there, and every structure is
- * changed in an order from which it can be rebuilt, at the worst without the object that was on its
- * way.
+ * Nothing is locked before a fork. Handlers that take the heap's locks hang when fork is called in
+ * a signal handler that interrupted the heap, and when another thread allocates while it holds a
+ * lock that the C library's fork takes after them. Instead the child mends what it finds half done:
+ * every lock knows its owner, so it can tell a lock of a thread that is not there, and every
+ * structure is changed in an order from which it can be rebuilt, at the worst without the object
+ * that was on its way.
  */
 #include "thread.h"
 
@@ -62,10 +62,10 @@ static void reset_in_child(void) {
     mcache_reset_in_child(thread_cache());
 }
 
-/* A lock is held for long: perhaps by a thread of the parent, and the handler above has not run yet
- * (another library's came first) or will not (the process was made by a bare clone). Which thread of
- * the child this is remains unknown, so no cache is touched. The process id would not do for a test:
- * the child of a vfork has its own, but shares the memory. */
+/* A lock is held for long: perhaps by a thread of the parent, and the handler above has not run
+ * yet (another library's came first) or will not (the process was made by a bare clone). Which
+ * thread of the child this is remains unknown, so no cache is touched. The process id would not
+ * do for a test: the child of a vfork has its own, but shares the memory. */
 static void check_for_fork(void) {
     volatile char *mark = atomic_load_explicit(&fork_mark, memory_order_relaxed);
     if (mark != NULL && *mark == 0) {
@@ -74,8 +74,8 @@ static void check_for_fork(void) {
     }
 }
 
-/* As long as there is one thread, no other can hold a lock at a fork, and the handler's registration
- * would cost each small process a page fault or two in the C library. */
+/* As long as there is one thread, no other can hold a lock at a fork, and the handler's
+ * registration would cost each small process a page fault or two in the C library. */
 static void handle_forks(void) {
     static atomic_flag done = ATOMIC_FLAG_INIT;
     if (!atomic_flag_test_and_set(&done)) {

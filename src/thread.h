@@ -1,7 +1,8 @@
 /*
- * A thread's way into the slow path and out of it, its end, and what a fork leaves of it. The slow path of a thread is not
- * re-entrant: a signal handler that allocates while it runs is sent to emergency memory, and what it
- * frees is put aside until the interrupted operation is over. See README.md.
+ * A thread's way into the slow path and out of it, its end, and what a fork leaves of it. The slow
+ * path of a thread is not re-entrant: a signal handler that allocates while it runs is sent to
+ * emergency memory, and what it frees is put aside until the interrupted operation is over. See
+ * README.md.
  */
 #ifndef GOALLOC_THREAD_H
 #define GOALLOC_THREAD_H
