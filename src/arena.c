@@ -1,11 +1,11 @@
 /*
  * Reservation by hint with all fall-backs, and the page tables. See arena.h and README.md.
  *
- * With no limit on address space the first arena reserves 512 GiB at once, or half, a quarter ...
- * of it where that is refused. Under RLIMIT_AS a reservation counts in full, so an arena then takes
- * a sixteenth of the limit and extends itself in place by as much when it is used up: the hints
- * lead to empty regions, where that almost always works. Threads find room for their stacks that
- * way.
+ * An arena reserves a gigabyte at first and extends itself in place by as much when that is used
+ * up: the hints lead to empty regions, where it almost always works. To reserve the whole limit at
+ * once would gain nothing and costs where a mapping does: under qemu-user, which keeps a flag for
+ * each page of it, 512 GiB took 38 s and 6 GB. Under RLIMIT_AS, which counts reservations, the step
+ * is a sixteenth of the limit, so that threads find room for their stacks.
  */
 #include "arena.h"
 
@@ -20,7 +20,7 @@ enum { HINTS = 0x80 };
 
 #define CHUNK_BYTES ((size_t)CHUNK_PAGES << PAGE_SHIFT)
 #define SMALLEST_ARENA CHUNK_BYTES
-#define SECOND_ARENA (64 * MIB)
+#define RESERVE_STEP GIB
 #define NO_HUGE_PAGES_BELOW (32 * MIB)
 
 struct arena arenas[MAX_ARENAS];
@@ -168,15 +168,16 @@ bool arena_add(size_t size) {
     struct arena *arena = &arenas[index];
     size_t space = os_address_space_limit();
     bool limited = space != SIZE_MAX;
-    size_t limit = limited ? align_up(min_size(space, options.reserve_max), ARENA_GRAIN) : 0;
-    size_t first = limited ? align_down(space / 16, CHUNK_BYTES) : options.reserve_max;
+    size_t step = limited ? align_down(space / 16, CHUNK_BYTES) : RESERVE_STEP;
+    size_t limit = align_up(min_size(space, options.arena_max), ARENA_GRAIN);
     size_t least = max_size(align_up(size + ARENA_GRAIN, ARENA_GRAIN), SMALLEST_ARENA);
-    size_t reserve = max_size(index == 0 ? first : SECOND_ARENA, least);
+    size_t reserve = max_size(step, least);
     while (!try_arena(arena, reserve, limit)) {
         if (reserve == least) {
             return false;
         }
         reserve = max_size(align_down(reserve / 2, ARENA_GRAIN), least);
+        limit = align_down(limit / 2, ARENA_GRAIN);
     }
     os_avoid_huge_pages((void *)arena->base, min_size(arena->reserved, NO_HUGE_PAGES_BELOW));
     atomic_store_explicit(&count, index + 1, memory_order_release);

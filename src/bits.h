@@ -32,23 +32,31 @@ ALWAYS_INLINE uint64_t bits_mask(unsigned from, unsigned count) {
     return ~UINT64_C(0) >> (WORD_BITS - count) << from;
 }
 
-/* The longest run of ones in a word. */
-static inline unsigned bits_longest_run(uint64_t word) {
-    unsigned length = 0;
-    for (; word != 0; length++) {
-        word &= word << 1; /* every run loses one bit */
-    }
-    return length;
-}
-
-/* The lowest bit that begins a run of n ones inside the word, 1 <= n <= 64; 64: there is none. */
-static inline unsigned bits_find_run(uint64_t word, unsigned n) {
+/* A bit for each place where a run of n ones begins inside the word, 1 <= n <= 64. */
+static inline uint64_t bits_runs(uint64_t word, unsigned n) {
     for (unsigned have = 1; have < n && word != 0;) {
         unsigned step = have < n - have ? have : n - have;
         word &= word >> step; /* a bit stays when the next `have + step` are ones */
         have += step;
     }
+    return word;
+}
+
+/* The lowest of them; 64: there is none. */
+static inline unsigned bits_find_run(uint64_t word, unsigned n) {
+    word = bits_runs(word, n);
     return word == 0 ? WORD_BITS : bits_lowest(word);
+}
+
+/* The longest run of ones in the word, or `known` (0 to 64) if that is longer. */
+static inline unsigned bits_longest_run(uint64_t word, unsigned known) {
+    if (known == WORD_BITS) {
+        return known;
+    }
+    for (word = bits_runs(word, known + 1); word != 0; word &= word >> 1) {
+        known++;
+    }
+    return known;
 }
 
 #endif

@@ -31,6 +31,7 @@ struct map_reader {
 struct map_line {
     uintptr_t start;
     uintptr_t end;
+    bool readable;
     char name[NAME_SIZE]; /* empty: anonymous memory */
 };
 
@@ -67,6 +68,7 @@ static bool read_line(struct map_reader *reader, struct map_line *line) {
     line->start = read_hex(reader);
     line->end = read_hex(reader);
     int c = read_char(reader);
+    line->readable = c == 'r';
     while (c >= 0 && c != '\n') {
         bool begins = c == '/' || c == '[';
         if ((begins || length > 0) && length + 1 < NAME_SIZE) {
@@ -83,6 +85,9 @@ static bool is_named(const struct map_line *line, const char *prefix) {
 }
 
 static enum place place_of_line(const struct map_line *line) {
+    if (!line->readable) {
+        return PLACE_UNMAPPED; /* reserved address space, ours for example */
+    }
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     if (is_named(line, "[stack") || (here >= line->start && here < line->end)) {
         return PLACE_STACK;

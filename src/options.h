@@ -27,8 +27,8 @@ enum { FOREIGN_FORWARD, FOREIGN_WARN, FOREIGN_IGNORE, FOREIGN_ABORT };
            "free bytes that one thread may cache")                                                 \
     OPTION(cache_max, "CACHE_MAX", SIZE, 32 * MIB, 0, 64 * GIB,                                    \
            "free bytes that all threads may cache beyond 512k each")                               \
-    OPTION(reserve_max, "RESERVE_MAX", SIZE, 512 * GIB, 4 * MIB, 512 * GIB,                        \
-           "address space of the first arena")
+    OPTION(arena_max, "ARENA_MAX", SIZE, 512 * GIB, 4 * MIB, 512 * GIB,                            \
+           "address space that an arena may take")
 
 #define OPTION_FIELD(field, name, kind, initial, least, most, help) size_t field;
 struct options {

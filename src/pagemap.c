@@ -34,19 +34,15 @@ static struct page_runs summarize_words(const uint64_t *words) {
             current += WORD_BITS;
             continue;
         }
-        current += bits_trailing_ones(word);
-        if (at_start) {
-            runs.start = current;
-            at_start = false;
+        unsigned low = bits_trailing_ones(word), high = bits_leading_ones(word);
+        current += low;
+        runs.start = at_start ? current : runs.start;
+        at_start = false;
+        runs.longest = current > runs.longest ? current : runs.longest;
+        if (word != 0 && low + high + 2 + runs.longest < WORD_BITS) { /* room for a longer one */
+            runs.longest = bits_longest_run(word, runs.longest);
         }
-        if (current > runs.longest) {
-            runs.longest = current;
-        }
-        if (bits_count(word) > runs.longest) {
-            unsigned inside = bits_longest_run(word);
-            runs.longest = inside > runs.longest ? inside : runs.longest;
-        }
-        current = bits_leading_ones(word);
+        current = high;
     }
     runs.start = at_start ? current : runs.start;
     runs.longest = current > runs.longest ? current : runs.longest;
@@ -54,11 +50,14 @@ static struct page_runs summarize_words(const uint64_t *words) {
     return runs;
 }
 
+/* In a heap that has grown to its size all free pages are dirty, and one summary does for both. */
 static struct page_summary summarize_chunk(const struct page_chunk *chunk) {
+    const uint64_t *free = chunk->bits[PAGES_FREE], *dirty = chunk->bits[PAGES_DIRTY];
     struct page_summary summary;
-    for (unsigned set = 0; set < PAGE_SETS; set++) {
-        summary.set[set] = summarize_words(chunk->bits[set]);
-    }
+    summary.set[PAGES_FREE] = summarize_words(free);
+    summary.set[PAGES_DIRTY] = memcmp(free, dirty, sizeof chunk->bits[0]) == 0
+                                   ? summary.set[PAGES_FREE]
+                                   : summarize_words(dirty);
     return summary;
 }
 
