@@ -15,6 +15,7 @@
 
 /* A statically linked program may have no dynamic linker; then nothing is next. */
 #pragma weak dlsym
+#pragma weak dladdr
 
 /* What /proc/self/maps says of an address. */
 enum place { PLACE_UNKNOWN, PLACE_UNMAPPED, PLACE_STACK, PLACE_FILE, PLACE_MEMORY };
@@ -112,18 +113,44 @@ static enum place find_place(uintptr_t address, struct map_line *line) {
     return place;
 }
 
+/*
+ * Would glibc take it for a block of its own? It reads the word below, the chunk's size and three
+ * flags; if that cannot be right it ends the process without saying who freed what, so it is not
+ * asked. Other allocators cannot be checked from outside.
+ */
+static bool glibc_would_accept(const void *pointer, const struct map_line *line) {
+    enum { FLAGS = 7, HEADER = 16, SMALLEST = 32 };
+    if ((uintptr_t)pointer - line->start < HEADER || (uintptr_t)pointer % HEADER != 0) {
+        return false;
+    }
+    size_t size = ((const size_t *)pointer)[-1] & ~(size_t)FLAGS;
+    size_t room = line->end - ((uintptr_t)pointer - HEADER);
+    return size >= SMALLEST && size % HEADER == 0 && size <= room;
+}
+
+static bool is_glibc(void *function) {
+    Dl_info info;
+    const char *name = "libc.so.6";
+    size_t length = strlen(name);
+    if (dladdr == NULL || dladdr(function, &info) == 0) {
+        return false;
+    }
+    size_t path = strlen(info.dli_fname);
+    return path >= length && strcmp(info.dli_fname + path - length, name) == 0;
+}
+
 /* Ends the process unless the address may be a block of another allocator. Those are all aligned to
  * 8 bytes at least. */
-static void require_plausible(const char *call, const void *pointer) {
-    struct map_line line;
-    switch (find_place((uintptr_t)pointer, &line)) {
+static void require_plausible(const char *call, const void *pointer, struct map_line *line) {
+    *line = (struct map_line){.end = UINTPTR_MAX};
+    switch (find_place((uintptr_t)pointer, line)) {
     case PLACE_UNMAPPED:
         fatal_misuse(call, pointer, "wild pointer: nothing is mapped there");
     case PLACE_STACK:
         fatal_misuse(call, pointer, "address on a stack, not a block from malloc");
     case PLACE_FILE:
         fatal_misuse(call, pointer, "address inside the mapping of %s, not a block from malloc",
-                     line.name);
+                     line->name);
     case PLACE_MEMORY:
     case PLACE_UNKNOWN:
         break;
@@ -136,8 +163,14 @@ static void require_plausible(const char *call, const void *pointer) {
     }
 }
 
-static void *next_function(const char *name) {
-    return dlsym != NULL && options.foreign == FOREIGN_FORWARD ? dlsym(RTLD_NEXT, name) : NULL;
+/* The function of that name of the next allocator that may own the pointer; NULL: there is none. */
+static void *next_owner(const char *name, const void *pointer, const struct map_line *line) {
+    if (dlsym == NULL || options.foreign != FOREIGN_FORWARD) {
+        return NULL;
+    }
+    void *function = dlsym(RTLD_NEXT, name);
+    bool refused = function != NULL && is_glibc(function) && !glibc_would_accept(pointer, line);
+    return refused ? NULL : function;
 }
 
 static void warn_once(const char *call, const void *pointer) {
@@ -151,8 +184,9 @@ static void warn_once(const char *call, const void *pointer) {
 
 void foreign_free(const char *call, void *pointer) {
     int saved = errno;
-    require_plausible(call, pointer);
-    void (*next_free)(void *) = (void (*)(void *))next_function("free");
+    struct map_line line;
+    require_plausible(call, pointer, &line);
+    void (*next_free)(void *) = (void (*)(void *))next_owner("free", pointer, &line);
     if (next_free != NULL) {
         next_free(pointer);
     } else {
@@ -163,9 +197,10 @@ void foreign_free(const char *call, void *pointer) {
 
 size_t foreign_usable_size(const char *call, const void *pointer) {
     int saved = errno;
-    require_plausible(call, pointer);
+    struct map_line line;
+    require_plausible(call, pointer, &line);
     size_t (*next_size)(const void *) =
-        (size_t(*)(const void *))next_function("malloc_usable_size");
+        (size_t(*)(const void *))next_owner("malloc_usable_size", pointer, &line);
     size_t size = next_size != NULL ? next_size(pointer) : 0;
     errno = saved;
     return size;

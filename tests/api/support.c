@@ -1,0 +1,74 @@
+/*
+ * Helpers of the API tests; see support.h. The resident size is read with open and read because
+ * stdio would allocate in the middle of a measurement.
+ */
+#include "support.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+size_t opaque(size_t value) {
+    __asm__ volatile("" : "+r"(value));
+    return value;
+}
+
+void *keep(void *ptr) {
+    __asm__ volatile("" : "+r"(ptr) : : "memory");
+    return ptr;
+}
+
+static unsigned char pattern(size_t i, unsigned seed) {
+    return (unsigned char)((i * 131) ^ (i >> 8) ^ (seed * 29 + 0x5a));
+}
+
+void fill(void *ptr, size_t size, unsigned seed) {
+    unsigned char *bytes = ptr;
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = pattern(i, seed);
+    }
+}
+
+void assert_filled(const void *ptr, size_t size, unsigned seed) {
+    const unsigned char *bytes = ptr;
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != pattern(i, seed)) {
+            fail_msg("byte %zu of %zu at %p is 0x%02x, want 0x%02x", i, size, ptr, bytes[i],
+                     pattern(i, seed));
+        }
+    }
+}
+
+void assert_zero(const void *ptr, size_t size) {
+    const unsigned char *bytes = ptr;
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != 0) {
+            fail_msg("byte %zu of %zu at %p is 0x%02x, want 0", i, size, ptr, bytes[i]);
+        }
+    }
+}
+
+bool is_aligned(const void *ptr, size_t alignment) {
+    return ((uintptr_t)ptr & (alignment - 1)) == 0;
+}
+
+size_t resident_bytes(void) {
+    char text[128] = {0};
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    char *resident = strchr(text, ' ');
+    assert_non_null(resident);
+    return (size_t)strtoull(resident, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t allocated_bytes(void) {
+#ifdef API_NOIMPL
+    struct goalloc_stats stats;
+    goalloc_get_stats(&stats);
+    return stats.allocated;
+#else
+    return mallinfo2().uordblks;
+#endif
+}

@@ -1,0 +1,76 @@
+/*
+ * A signal handler that allocates and frees some thousand times a second, as those of profilers
+ * and crash reporters do although they must not. It interrupts threads inside the slow path of
+ * malloc (their blocks are all large; in the fast path no such handler is safe, see LD_PRELOAD.md):
+ * it may get NULL, but nothing may hang, crash, or hand out a block twice.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "life.h"
+
+#define SIGNALS 15000
+#define INTERVAL_US 200
+#define HELD 60
+
+static atomic_int signals;
+static atomic_int corrupted;
+
+static void allocate_in_handler(int signal_number) {
+    (void)signal_number;
+    static const size_t sizes[] = {40, 500, 2000, 9000, 25000};
+    int saved = errno;
+    int count = atomic_fetch_add(&signals, 1);
+    size_t size = sizes[(size_t)count % COUNT_OF(sizes)];
+    unsigned char *block = malloc(size);
+    if (block != NULL) {
+        memset(life_keep(block), 0xee, size);
+        if (block[0] != 0xee || block[size - 1] != 0xee) {
+            atomic_fetch_add(&corrupted, 1);
+        }
+        free(block);
+    }
+    errno = saved;
+}
+
+static void *churn(void *arg) {
+    static const size_t sizes[] = {33000, 40000, 70000, 200000};
+    void *held[HELD] = {0};
+    size_t held_size[HELD] = {0};
+    for (size_t i = 0; atomic_load(&signals) < SIGNALS; i++) {
+        size_t slot = (i * 31) % HELD;
+        if (held[slot] != NULL) {
+            life_check_block(held[slot], held_size[slot]);
+            free(held[slot]);
+        }
+        held_size[slot] = sizes[i % COUNT_OF(sizes)] + i % 8;
+        held[slot] = life_block(held_size[slot]);
+    }
+    for (size_t i = 0; i < HELD; i++) {
+        free(held[i]);
+    }
+    return arg;
+}
+
+int main(void) {
+    life_require_goalloc();
+    struct sigaction action = {.sa_handler = allocate_in_handler, .sa_flags = SA_RESTART};
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0, "sigaction failed");
+    pthread_t other;
+    CHECK(pthread_create(&other, NULL, churn, NULL) == 0, "no thread");
+    struct itimerval timer = {{0, INTERVAL_US}, {0, INTERVAL_US}};
+    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0, "setitimer failed");
+    churn(NULL);
+    timer.it_value.tv_usec = 0;
+    setitimer(ITIMER_REAL, &timer, NULL);
+    pthread_join(other, NULL);
+    CHECK(atomic_load(&corrupted) == 0, "%d blocks were not the handler's own",
+          atomic_load(&corrupted));
+    life_exercise_heap();
+    return 0;
+}

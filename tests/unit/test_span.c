@@ -1,0 +1,137 @@
+/* Span descriptors: bits, counts and indices for every class and every span length in use. */
+#include "support.h"
+
+#include "span.h"
+
+#define BASE ((uintptr_t)0xc000000000)
+
+enum { MOST_BYTES = 64 * 1024 };
+
+/* The lengths that a class's spans may have: multiples of the shortest up to 64 KiB. */
+static void for_each_span(void (*check)(struct span *span)) {
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        for (size_t n = class_to_pages[class]; n << PAGE_SHIFT <= MOST_BYTES;
+             n += class_to_pages[class]) {
+            struct span *span = span_create(BASE, n, class);
+            assert_non_null(span);
+            assert_int_equal(span->pages, n);
+            assert_int_equal(span->class, class);
+            check(span);
+            span_destroy(span);
+        }
+    }
+}
+
+static void check_fields(struct span *span) {
+    size_t size = class_to_size[span->class];
+    assert_int_equal(span->base, BASE);
+    assert_int_equal(span->objects, span_bytes(span) / size);
+    assert_int_equal(span->free, span->objects);
+    assert_int_equal(span->first_word, 0);
+    assert_int_equal(span->bucket, SPAN_UNLISTED);
+    assert_int_equal(span_block_size(span), size);
+    assert_true(is_aligned_to(span, CACHE_LINE));
+    assert_true(span_is_valid(span));
+}
+
+static void check_bits(struct span *span) {
+    assert_int_equal(span_words(span), (span->objects + 63) / 64);
+    for (uint32_t i = 0; i < span_words(span) * WORD_BITS; i++) {
+        assert_int_equal(span_object_is_free(span, i), i < span->objects);
+    }
+}
+
+static void check_indices(struct span *span) {
+    size_t size = class_to_size[span->class];
+    for (uint32_t i = 0; i < span->objects; i++) {
+        uintptr_t address = span_object(span, i);
+        assert_int_equal(address, BASE + i * size);
+        assert_int_equal(span_index(span, address), i);
+        assert_int_equal(span_index(span, address + size - 1), i);
+        assert_true(span_is_object(span, address));
+        assert_false(span_is_object(span, address + 1));
+        assert_false(span_is_object(span, address + size - 1));
+    }
+}
+
+static void check_tail(struct span *span) {
+    uintptr_t end = BASE + span_bytes(span);
+    for (uintptr_t address = span_object(span, span->objects); address < end; address++) {
+        assert_false(span_is_object(span, address));
+    }
+}
+
+static void fields(void **state) {
+    (void)state;
+    for_each_span(check_fields);
+}
+
+static void bits(void **state) {
+    (void)state;
+    for_each_span(check_bits);
+}
+
+static void indices(void **state) {
+    (void)state;
+    for_each_span(check_indices);
+}
+
+static void tail(void **state) {
+    (void)state;
+    for_each_span(check_tail);
+}
+
+static void large(void **state) {
+    (void)state;
+    struct span *span = span_create(BASE, 12345, 0);
+    assert_int_equal(span->objects, 0);
+    assert_int_equal(span->free, 0);
+    assert_int_equal(span_block_size(span), 12345 * PAGE_SIZE);
+    assert_true(span_is_valid(span));
+    span_destroy(span);
+}
+
+/* The word behind the bits of one descriptor is the next descriptor. */
+static void descriptors_do_not_overlap(void **state) {
+    struct span *spans[CLASS_COUNT];
+    (void)state;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        spans[class] = span_create(BASE + class * MIB, class_to_pages[class], class);
+    }
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        for (unsigned w = 0; w < span_words(spans[class]); w++) {
+            spans[class]->bits[w] = 0;
+        }
+        spans[class]->free = 0;
+    }
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        assert_int_equal(spans[class]->base, BASE + class * MIB);
+        assert_true(span_is_valid(spans[class]));
+        span_destroy(spans[class]);
+    }
+}
+
+static void invalid_is_seen(void **state) {
+    (void)state;
+    struct span *span = span_create(BASE, 1, size_class(16));
+    span->free--;
+    assert_false(span_is_valid(span));
+    span->free++;
+    assert_true(span_is_valid(span));
+    span->first_word = 1; /* but word 0 has free objects */
+    assert_false(span_is_valid(span));
+    span->first_word = 0;
+    span->bits[3] &= ~UINT64_C(8);
+    assert_false(span_is_valid(span));
+    span_destroy(span);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fields),          cmocka_unit_test(bits),
+        cmocka_unit_test(indices),         cmocka_unit_test(tail),
+        cmocka_unit_test(large),           cmocka_unit_test(descriptors_do_not_overlap),
+        cmocka_unit_test(invalid_is_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
