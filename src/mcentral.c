@@ -93,19 +93,18 @@ static void free_spans(struct span *empty) {
 
 /* ---- taking ---- */
 
-/* A span grows with the class: one that holds much gets fewer, longer spans. */
+/* A class that holds much gets longer spans, up to 16 objects or 64 KiB. Small objects stay in the
+ * shortest spans: one that lives on would keep all pages of its span from every other class. */
 static size_t span_pages(unsigned class, size_t class_bytes) {
     size_t base = class_to_pages[class];
-    size_t bytes = class_bytes >= 512 * KIB ? 64 * KIB : class_bytes >= 64 * KIB ? 32 * KIB : 0;
+    size_t most = class_bytes >= 512 * KIB ? 64 * KIB : class_bytes >= 64 * KIB ? 32 * KIB : 0;
+    size_t bytes = min_size(most, 16 * (size_t)class_to_size[class]);
     return max_size(bytes / (base << PAGE_SHIFT), 1) * base;
 }
 
 static struct span *add_span_locked(struct mcentral *central, unsigned class) {
-    size_t pages = span_pages(class, central->pages << PAGE_SHIFT);
-    struct span *span = mheap_alloc_small(class, pages);
-    if (span == NULL && pages > class_to_pages[class]) {
-        span = mheap_alloc_small(class, class_to_pages[class]);
-    }
+    size_t most = span_pages(class, central->pages << PAGE_SHIFT);
+    struct span *span = mheap_alloc_small(class, class_to_pages[class], most);
     if (span != NULL) {
         central->pages += span->pages;
         central->spans++;

@@ -20,6 +20,7 @@ static size_t large_blocks;
 struct run {
     struct arena *arena;
     size_t page;
+    size_t pages;
     bool dirty;
 };
 
@@ -36,18 +37,24 @@ static size_t pages_with_slack(size_t n, size_t align) {
     return align <= PAGE_SIZE ? n : n + (align >> PAGE_SHIFT) - 1;
 }
 
-static bool take_from_locked(struct arena *arena, size_t n, size_t align, struct run *out) {
-    size_t search = pages_with_slack(n, align);
-    size_t page = pagemap_find(&arena->pages, PAGES_DIRTY, search);
-    if (page == PAGEMAP_NONE) {
-        page = pagemap_find(&arena->pages, PAGES_FREE, search);
-    }
+static bool take_from_locked(struct arena *arena, enum page_set set, size_t n, size_t align,
+                             struct run *out) {
+    size_t page = pagemap_find(&arena->pages, set, pages_with_slack(n, align));
     if (page == PAGEMAP_NONE) {
         return false;
     }
     page = align_page(arena, page, align);
-    *out = (struct run){arena, page, pagemap_take(&arena->pages, page, n)};
+    *out = (struct run){arena, page, n, pagemap_take(&arena->pages, page, n)};
     return true;
+}
+
+static bool take_locked(enum page_set set, size_t n, size_t align, struct run *out) {
+    for (unsigned i = 0; i < arena_count(); i++) {
+        if (take_from_locked(&arenas[i], set, n, align, out)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Opens what n more pages at the frontier need, the free pages that end there counted. */
@@ -74,46 +81,47 @@ static bool grow_any_locked(size_t n) {
     return false;
 }
 
-static bool take_from_any_locked(size_t n, size_t align, struct run *out) {
-    for (unsigned i = 0; i < arena_count(); i++) {
-        if (take_from_locked(&arenas[i], n, align, out)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool take_locked(size_t n, size_t align, struct run *out) {
-    return take_from_any_locked(n, align, out) ||
-           (grow_any_locked(pages_with_slack(n, align)) && take_from_any_locked(n, align, out));
-}
-
-static void give_locked(struct arena *arena, size_t page, size_t n) {
-    pagemap_give(&arena->pages, page, n, true);
-    pages_in_use -= n;
+/* Pages that are backed by memory come first, even if they are fewer than would be best; then free
+ * ones, then new ones; and before there is none, again the fewer. */
+static bool take_any_locked(size_t least, size_t most, size_t align, struct run *out) {
+    return take_locked(PAGES_DIRTY, most, align, out) ||
+           (least < most && take_locked(PAGES_DIRTY, least, align, out)) ||
+           take_locked(PAGES_FREE, most, align, out) ||
+           (grow_any_locked(pages_with_slack(most, align)) &&
+            take_locked(PAGES_FREE, most, align, out)) ||
+           (least < most && take_any_locked(least, least, align, out));
 }
 
 /* ---- spans ---- */
 
-static struct span *alloc_span(size_t n, unsigned class, size_t align) {
+static void count_locked(size_t pages, unsigned class) {
+    pages_in_use += pages;
+    pages_large += class == 0 ? pages : 0;
+    large_blocks += class == 0;
+}
+
+static void uncount_locked(size_t pages, unsigned class) {
+    pages_in_use -= pages;
+    pages_large -= class == 0 ? pages : 0;
+    large_blocks -= class == 0;
+}
+
+static struct span *alloc_span(size_t least, size_t most, unsigned class, size_t align) {
     struct run run;
     lock_acquire(&heap_lock);
-    bool taken = take_locked(n, align, &run);
+    bool taken = take_any_locked(least, most, align, &run);
     if (taken) {
-        pages_in_use += n;
-        pages_large += class == 0 ? n : 0;
-        large_blocks += class == 0;
+        count_locked(run.pages, class);
     }
     lock_release(&heap_lock);
     if (!taken) {
         return NULL;
     }
-    struct span *span = span_create(arena_address(run.arena, run.page), n, class);
+    struct span *span = span_create(arena_address(run.arena, run.page), run.pages, class);
     if (span == NULL) {
         lock_acquire(&heap_lock);
-        give_locked(run.arena, run.page, n);
-        pages_large -= class == 0 ? n : 0;
-        large_blocks -= class == 0;
+        pagemap_give(&run.arena->pages, run.page, run.pages, true);
+        uncount_locked(run.pages, class);
         lock_release(&heap_lock);
         return NULL;
     }
@@ -122,8 +130,8 @@ static struct span *alloc_span(size_t n, unsigned class, size_t align) {
     return span;
 }
 
-struct span *mheap_alloc_small(unsigned class, size_t pages) {
-    return alloc_span(pages, class, PAGE_SIZE);
+struct span *mheap_alloc_small(unsigned class, size_t least, size_t most) {
+    return alloc_span(least, most, class, PAGE_SIZE);
 }
 
 /* Eight steps per doubling: sizes repeat, so freed runs fit again, and a block that grows byte by
@@ -143,14 +151,13 @@ size_t mheap_large_size(size_t bytes) {
 #define PAGES_MOST ((size_t)UINT32_MAX)
 
 struct span *mheap_alloc_large(size_t bytes, size_t align) {
-    size_t pages = large_pages(max_size(bytes, 1));
+    size_t exact = pages_for(max_size(bytes, 1)), pages = large_pages(max_size(bytes, 1));
     if (pages > PAGES_MOST || align >> PAGE_SHIFT > PAGES_MOST) {
         return NULL;
     }
-    struct span *span = alloc_span(pages, 0, align);
-    if (span == NULL && pages > pages_for(bytes)) {
-        span =
-            alloc_span(pages_for(bytes), 0, align); /* near the end of memory: without rounding */
+    struct span *span = alloc_span(pages, pages, 0, align);
+    if (span == NULL && exact < pages) { /* near the end of memory: not rounded */
+        span = alloc_span(exact, exact, 0, align);
     }
     return span;
 }
@@ -159,9 +166,8 @@ void mheap_free(struct span *span) {
     struct arena *arena = arena_of(span->base);
     arena_clear_span(arena, span);
     lock_acquire(&heap_lock);
-    give_locked(arena, arena_page(arena, span->base), span->pages);
-    pages_large -= span->class == 0 ? span->pages : 0;
-    large_blocks -= span->class == 0;
+    pagemap_give(&arena->pages, arena_page(arena, span->base), span->pages, true);
+    uncount_locked(span->pages, span->class);
     lock_release(&heap_lock);
     span_destroy(span);
 }
@@ -191,7 +197,8 @@ bool mheap_resize(struct span *span, size_t bytes) {
     if (pages > span->pages) {
         done = done && grow_span_locked(arena, first + span->pages, pages - span->pages);
     } else if (pages < span->pages) {
-        give_locked(arena, first + pages, span->pages - pages);
+        pagemap_give(&arena->pages, first + pages, span->pages - pages, true);
+        pages_in_use -= span->pages - pages;
         pages_large -= span->pages - pages;
     }
     if (done) {

@@ -16,8 +16,9 @@
 
 #include "span.h"
 
-/* A span of objects of one class, all free. */
-struct span *mheap_alloc_small(unsigned class, size_t pages);
+/* A span of objects of one class, all free: of `most` pages, or of `least` when only that fits where
+ * pages have been in use already. */
+struct span *mheap_alloc_small(unsigned class, size_t least, size_t most);
 
 /* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. */
 struct span *mheap_alloc_large(size_t bytes, size_t align);
