@@ -50,14 +50,11 @@ static struct page_runs summarize_words(const uint64_t *words) {
     return runs;
 }
 
-/* In a heap that has grown to its size all free pages are dirty, and one summary does for both. */
 static struct page_summary summarize_chunk(const struct page_chunk *chunk) {
-    const uint64_t *free = chunk->bits[PAGES_FREE], *dirty = chunk->bits[PAGES_DIRTY];
     struct page_summary summary;
-    summary.set[PAGES_FREE] = summarize_words(free);
-    summary.set[PAGES_DIRTY] = memcmp(free, dirty, sizeof chunk->bits[0]) == 0
-                                   ? summary.set[PAGES_FREE]
-                                   : summarize_words(dirty);
+    for (unsigned set = 0; set < PAGE_SETS; set++) {
+        summary.set[set] = summarize_words(chunk->bits[set]);
+    }
     return summary;
 }
 
@@ -100,12 +97,9 @@ static bool store_summary(struct page_summary *where, struct page_summary now) {
     return true;
 }
 
-/* After the bits of chunks [first, last] changed: upwards until a level does not change. */
-static void update(struct pagemap *map, size_t first, size_t last) {
-    bool changed = false;
-    for (size_t i = first; i <= last; i++) {
-        changed |= store_summary(&map->level[0][i], summarize_chunk(&map->chunks[i]));
-    }
+/* After the summaries of chunks [first, last] changed: upwards until a level does not change. */
+static void update_upper(struct pagemap *map, size_t first, size_t last) {
+    bool changed = true;
     for (unsigned level = 1; level <= map->top && changed; level++) {
         first /= PAGEMAP_FANOUT;
         last /= PAGEMAP_FANOUT;
@@ -190,21 +184,33 @@ static size_t find_in_level(const struct pagemap *map, unsigned level, size_t fi
     return PAGEMAP_NONE;
 }
 
-size_t pagemap_find(const struct pagemap *map, enum page_set set, size_t n) {
+/* The chunk that has a run of n pages inside, if the summaries are right about it; else as
+ * find_in_level. */
+static size_t descend(const struct pagemap *map, enum page_set set, size_t n, bool *inside) {
     size_t first = 0, end = pagemap_level_entries(map->chunk_count, map->top);
     for (unsigned level = map->top;; level--) {
-        bool inside;
-        size_t found = find_in_level(map, level, first, end, set, n, &inside);
+        size_t found = find_in_level(map, level, first, end, set, n, inside);
+        if (found == PAGEMAP_NONE || !*inside || level == 0) {
+            return found;
+        }
+        first = found * PAGEMAP_FANOUT;
+        end = min_size(first + PAGEMAP_FANOUT, pagemap_level_entries(map->chunk_count, level - 1));
+    }
+}
+
+size_t pagemap_find(struct pagemap *map, enum page_set set, size_t n) {
+    for (;;) {
+        bool inside = false;
+        size_t found = descend(map, set, n, &inside);
         if (found == PAGEMAP_NONE || !inside) {
             return found;
         }
-        if (level == 0) {
-            size_t page = find_in_chunk(map->chunks[found].bits[set], n);
+        size_t page = find_in_chunk(map->chunks[found].bits[set], n);
+        if (page != PAGEMAP_NONE) {
             return found * CHUNK_PAGES + page;
         }
-        size_t below = pagemap_level_entries(map->chunk_count, level - 1);
-        first = found * PAGEMAP_FANOUT;
-        end = min_size(first + PAGEMAP_FANOUT, below);
+        map->level[0][found] = summarize_chunk(&map->chunks[found]);
+        update_upper(map, found, found);
     }
 }
 
@@ -245,18 +251,43 @@ bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n) {
     return true;
 }
 
+/* The ones that end just below a page of a chunk, and those that begin at it. */
+static unsigned run_below(const uint64_t *words, unsigned page) {
+    unsigned run = 0;
+    while (run < page) {
+        unsigned last = page - run - 1, above = WORD_BITS - 1 - last % WORD_BITS;
+        unsigned ones = bits_leading_ones(words[last / WORD_BITS] << above);
+        run += ones;
+        if (ones < WORD_BITS - above) {
+            break;
+        }
+    }
+    return run;
+}
+
+static unsigned run_from(const uint64_t *words, unsigned page) {
+    unsigned run = 0;
+    while (page + run < CHUNK_PAGES) {
+        unsigned bit = (page + run) % WORD_BITS;
+        unsigned ones = bits_trailing_ones(words[(page + run) / WORD_BITS] >> bit);
+        run += ones;
+        if (ones < WORD_BITS - bit) {
+            break;
+        }
+    }
+    return run;
+}
+
 size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t page, size_t most) {
     size_t run = 0;
-    while (run < most && page > run) {
+    while (run < most && run < page) {
         size_t last = page - run - 1;
-        uint64_t word = map->chunks[last / CHUNK_PAGES].bits[set][last % CHUNK_PAGES / WORD_BITS];
-        unsigned above = WORD_BITS - 1 - last % WORD_BITS;
-        unsigned ones = bits_leading_ones(word << above);
-        unsigned there = WORD_BITS - above;
-        if (ones < there) {
-            return min_size(run + ones, most);
+        unsigned in_chunk = last % CHUNK_PAGES + 1;
+        unsigned ones = run_below(map->chunks[last / CHUNK_PAGES].bits[set], in_chunk);
+        run += ones;
+        if (ones < in_chunk) {
+            break;
         }
-        run += there;
     }
     return min_size(run, most);
 }
@@ -282,9 +313,29 @@ size_t pagemap_next_run(const struct pagemap *map, enum page_set set, size_t fro
     return *n == 0 ? PAGEMAP_NONE : page;
 }
 
-bool pagemap_take(struct pagemap *map, size_t page, size_t n) {
+/*
+ * The two changes keep a chunk's runs at its start and end exact. Its longest run is made longer by
+ * pages that join it, but not shorter by those that leave: it is a bound, and pagemap_find makes it
+ * exact where it was misled. So most changes touch nothing above the bits.
+ */
+static void runs_without(struct page_runs *runs, uint32_t first, uint32_t end) {
+    runs->start = first < runs->start ? first : runs->start;
+    runs->end = CHUNK_PAGES - end < runs->end ? CHUNK_PAGES - end : runs->end;
+    if (end - first == CHUNK_PAGES) {
+        runs->longest = 0;
+    }
+}
+
+static void runs_with(struct page_runs *runs, const uint64_t *words, uint32_t first, uint32_t end) {
+    uint32_t low = first - run_below(words, first), high = end + run_from(words, end);
+    runs->start = low == 0 ? high : runs->start;
+    runs->end = high == CHUNK_PAGES ? high - low : runs->end;
+    runs->longest = high - low > runs->longest ? high - low : runs->longest;
+}
+
+/* Clears the bits of pages of one chunk; true when any was dirty. */
+static bool clear_pages(const struct pagemap *map, size_t page, size_t n) {
     uint64_t dirty = 0;
-    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES;
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         uint64_t *was_dirty = &part.chunk->bits[PAGES_DIRTY][part.word];
@@ -295,12 +346,10 @@ bool pagemap_take(struct pagemap *map, size_t page, size_t n) {
         page += part.pages;
         n -= part.pages;
     }
-    update(map, first, last);
     return dirty != 0;
 }
 
-void pagemap_give(struct pagemap *map, size_t page, size_t n, bool dirty) {
-    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES;
+static void set_pages(const struct pagemap *map, size_t page, size_t n, bool dirty) {
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         if (dirty) {
@@ -311,7 +360,58 @@ void pagemap_give(struct pagemap *map, size_t page, size_t n, bool dirty) {
         page += part.pages;
         n -= part.pages;
     }
-    update(map, first, last);
+}
+
+static bool take_in_chunk(struct pagemap *map, size_t page, size_t n, bool *changed) {
+    struct page_summary *where = &map->level[0][page / CHUNK_PAGES], now = *where;
+    uint32_t first = page % CHUNK_PAGES, end = first + (uint32_t)n;
+    bool dirty = clear_pages(map, page, n);
+    for (unsigned set = 0; set < PAGE_SETS; set++) {
+        runs_without(&now.set[set], first, end);
+    }
+    *changed |= store_summary(where, now);
+    return dirty;
+}
+
+static void give_in_chunk(struct pagemap *map, size_t page, size_t n, bool dirty, bool *changed) {
+    struct page_summary *where = &map->level[0][page / CHUNK_PAGES], now = *where;
+    const struct page_chunk *chunk = &map->chunks[page / CHUNK_PAGES];
+    uint32_t first = page % CHUNK_PAGES, end = first + (uint32_t)n;
+    set_pages(map, page, n, dirty);
+    runs_with(&now.set[PAGES_FREE], chunk->bits[PAGES_FREE], first, end);
+    if (dirty) {
+        runs_with(&now.set[PAGES_DIRTY], chunk->bits[PAGES_DIRTY], first, end);
+    }
+    *changed |= store_summary(where, now);
+}
+
+bool pagemap_take(struct pagemap *map, size_t page, size_t n) {
+    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES;
+    bool dirty = false, changed = false;
+    while (n > 0) {
+        size_t part = min_size(n, CHUNK_PAGES - page % CHUNK_PAGES);
+        dirty |= take_in_chunk(map, page, part, &changed);
+        page += part;
+        n -= part;
+    }
+    if (changed) {
+        update_upper(map, first, last);
+    }
+    return dirty;
+}
+
+void pagemap_give(struct pagemap *map, size_t page, size_t n, bool dirty) {
+    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES;
+    bool changed = false;
+    while (n > 0) {
+        size_t part = min_size(n, CHUNK_PAGES - page % CHUNK_PAGES);
+        give_in_chunk(map, page, part, dirty, &changed);
+        page += part;
+        n -= part;
+    }
+    if (changed) {
+        update_upper(map, first, last);
+    }
 }
 
 size_t pagemap_count(const struct pagemap *map, enum page_set set) {
@@ -324,11 +424,19 @@ size_t pagemap_count(const struct pagemap *map, enum page_set set) {
     return pages;
 }
 
+/* Exact at the borders of the chunk, a bound on the longest. */
+static bool runs_are_valid(const struct page_runs *runs, const uint64_t *words) {
+    struct page_runs exact = summarize_words(words);
+    return runs->start == exact.start && runs->end == exact.end && runs->longest >= exact.longest &&
+           runs->longest <= CHUNK_PAGES;
+}
+
 bool pagemap_is_valid(const struct pagemap *map) {
     for (size_t i = 0; i < map->chunk_count; i++) {
-        struct page_summary summary = summarize_chunk(&map->chunks[i]);
-        if (memcmp(&summary, &map->level[0][i], sizeof summary) != 0) {
-            return false;
+        for (unsigned set = 0; set < PAGE_SETS; set++) {
+            if (!runs_are_valid(&map->level[0][i].set[set], map->chunks[i].bits[set])) {
+                return false;
+            }
         }
     }
     for (unsigned level = 1; level <= map->top; level++) {

@@ -37,7 +37,8 @@ struct page_chunk {
     uint64_t bits[PAGE_SETS][CHUNK_WORDS];
 };
 
-/* Lengths in pages: 0 <= start, end <= longest <= the pages that the entry stands for. */
+/* Lengths in pages: 0 <= start, end <= longest <= the pages that the entry stands for. The runs at
+ * the start and the end are exact, the longest is a bound: never less than what is there. */
 struct page_runs {
     uint32_t start;
     uint32_t longest;
@@ -62,7 +63,7 @@ size_t pagemap_level_entries(size_t chunks, unsigned level);
 void pagemap_extend(struct pagemap *map, size_t chunk_count);
 
 /* The lowest run of n >= 1 pages of the set; PAGEMAP_NONE: there is none. */
-size_t pagemap_find(const struct pagemap *map, enum page_set set, size_t n);
+size_t pagemap_find(struct pagemap *map, enum page_set set, size_t n);
 
 /* Are all n pages free? */
 bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n);
