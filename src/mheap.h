@@ -16,8 +16,8 @@
 
 #include "span.h"
 
-/* A span of objects of one class, all free: of `most` pages, or of `least` when only that fits where
- * pages have been in use already. */
+/* A span of objects of one class, all free: of `most` pages, or of `least` when only that fits
+ * where pages have been in use already. */
 struct span *mheap_alloc_small(unsigned class, size_t least, size_t most);
 
 /* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. */

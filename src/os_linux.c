@@ -137,7 +137,7 @@ bool os_move_pages(void *to, void *from, size_t size) {
         map(to, size, PROT_READ | PROT_WRITE, PRIVATE_MEMORY | MAP_FIXED_NOREPLACE);
         return false;
     }
-    return true;
+    return os_open(from, size); /* nothing new for the kernel; qemu-user takes it for unmapped */
 }
 
 void os_avoid_huge_pages(void *base, size_t size) {
