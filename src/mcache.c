@@ -33,12 +33,12 @@ enum {
 struct bin {
     struct magazine *loaded;
     struct magazine *spare;
-    uint8_t capacity; /* of the next magazine that starts empty */
+    uint8_t capacity; /* of the next magazine that starts empty; 0: the bin is unused */
     bool used;        /* since the last sweep */
 };
 
-/* spent == the sum over the bins of 2 * capacity * size, and spent <= budget beyond the first
- * capacity of each. */
+/* spent == the sum over the bins of 2 * capacity * size; spent <= budget, but for the one object a
+ * magazine that each class gets in any case. */
 struct mcache {
     struct mcache_front *front;
     struct mcache *next; /* the list of all caches, under the registry's lock */
@@ -64,10 +64,6 @@ static _Atomic size_t extra_budget; /* what threads have been granted beyond the
 static unsigned capacity_most(unsigned class) {
     size_t capacity = MAGAZINE_BYTES_MOST / class_to_size[class];
     return (unsigned)max_size(2, min_size(capacity, MAGAZINE_MOST));
-}
-
-static unsigned capacity_first(unsigned class) {
-    return (unsigned)min_size(FIRST_CAPACITY, capacity_most(class));
 }
 
 static void enlist(struct mcache *cache) {
@@ -104,9 +100,6 @@ struct mcache *mcache_create(struct mcache_front *front) {
     memset(cache, 0, sizeof *cache);
     cache->front = front;
     cache->budget = min_size(OWN_BUDGET, options.thread_cache_max);
-    for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        cache->bins[class].capacity = (uint8_t)capacity_first(class);
-    }
     enlist(cache);
     return cache;
 }
@@ -143,6 +136,11 @@ static void give_back(unsigned class, struct magazine *magazine) {
 
 /* ---- capacity ---- */
 
+/* What a bin with two magazines of so many objects may hold. */
+static size_t magazine_cost(unsigned capacity, unsigned class) {
+    return 2 * (size_t)capacity * class_to_size[class];
+}
+
 static bool ask_for_budget(struct mcache *cache, size_t more) {
     size_t step = max_size(more, BUDGET_STEP);
     if (cache->budget + step > options.thread_cache_max) {
@@ -157,16 +155,17 @@ static bool ask_for_budget(struct mcache *cache, size_t more) {
     return true;
 }
 
-/* The class missed: its next magazine may be twice as large. */
+/* The class begins, or it missed: its next magazine may be twice as large. */
 static void grow_capacity(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    unsigned wanted = (unsigned)min_size(bin->capacity * 2u, capacity_most(class));
-    size_t cost = 2 * (size_t)(wanted - bin->capacity) * class_to_size[class];
-    bool affordable = cache->spent + cost <= cache->budget || ask_for_budget(cache, cost);
-    if (cost > 0 && affordable) {
-        cache->spent += cost;
-        bin->capacity = (uint8_t)wanted;
+    unsigned wanted = bin->capacity == 0 ? FIRST_CAPACITY : 2u * bin->capacity;
+    wanted = (unsigned)min_size(wanted, capacity_most(class));
+    size_t cost = magazine_cost(wanted - bin->capacity, class);
+    if (cache->spent + cost > cache->budget && !ask_for_budget(cache, cost)) {
+        wanted = (unsigned)max_size(bin->capacity, 1);
     }
+    cache->spent += magazine_cost(wanted - bin->capacity, class);
+    bin->capacity = (uint8_t)wanted;
 }
 
 static void destroy_magazine(unsigned class, struct magazine **magazine) {
@@ -182,8 +181,8 @@ static void reset_bin(struct mcache *cache, unsigned class) {
     unload(cache, class);
     destroy_magazine(class, &bin->loaded);
     destroy_magazine(class, &bin->spare);
-    cache->spent -= 2 * (size_t)(bin->capacity - capacity_first(class)) * class_to_size[class];
-    bin->capacity = (uint8_t)capacity_first(class);
+    cache->spent -= magazine_cost(bin->capacity, class);
+    bin->capacity = 0;
 }
 
 /* Every so often: a class that has not come this way since the last time is idle, or so well served
@@ -208,9 +207,12 @@ static void count_operation(struct mcache *cache, unsigned class) {
 /* ---- refill ---- */
 
 /* The first allocation of the class: what was collected from other threads goes back. */
-static bool start_bin(struct bin *bin, unsigned class) {
+static bool start_bin(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
     if (bin->spare != NULL) {
         give_back(class, bin->spare);
+    } else {
+        grow_capacity(cache, class);
     }
     bin->loaded = magazine_create();
     return bin->loaded != NULL;
@@ -218,7 +220,6 @@ static bool start_bin(struct bin *bin, unsigned class) {
 
 static bool refill_from_spans(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    grow_capacity(cache, class);
     unsigned got = mcentral_take(class, magazine_end(bin->loaded), bin->capacity);
     if (got == 0) {
         return false;
@@ -226,6 +227,7 @@ static bool refill_from_spans(struct mcache *cache, unsigned class) {
     bin->loaded->count = got;
     bin->loaded->capacity = got;
     magazine_lowest(bin->loaded)[-1] = NULL;
+    grow_capacity(cache, class);
     return true;
 }
 
@@ -256,7 +258,7 @@ void *mcache_refill(struct mcache *cache, unsigned class) {
     void *object = NULL;
     unload(cache, class);
     count_operation(cache, class);
-    if (bin->loaded == NULL && !start_bin(bin, class)) {
+    if (bin->loaded == NULL && !start_bin(cache, class)) {
         return take_one(class);
     }
     if (bin->loaded->count > 0 || reload(cache, class)) {
@@ -271,12 +273,14 @@ void *mcache_refill(struct mcache *cache, unsigned class) {
 /* ---- overflow ---- */
 
 /* A free before the first allocation of the class. False: no room there (any more). */
-static bool collect_foreign(struct bin *bin, void *object) {
+static bool collect_foreign(struct mcache *cache, unsigned class, void *object) {
+    struct bin *bin = &cache->bins[class];
     if (bin->spare == NULL) {
         bin->spare = magazine_create();
         if (bin->spare == NULL) {
             return false;
         }
+        grow_capacity(cache, class);
         magazine_set_capacity(bin->spare, bin->capacity);
     }
     if (bin->spare->count == bin->spare->capacity) {
@@ -328,7 +332,7 @@ void mcache_overflow(struct mcache *cache, unsigned class, void *object, const c
     unload(cache, class);
     count_operation(cache, class);
     if (bin->loaded == NULL) {
-        if (collect_foreign(bin, object)) {
+        if (collect_foreign(cache, class, object)) {
             return;
         }
         swap(bin); /* a thread that frees and does not allocate: the usual way from here on */
