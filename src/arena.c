@@ -171,7 +171,7 @@ bool arena_add(size_t size) {
     size_t step = limited ? align_down(space / 16, CHUNK_BYTES) : RESERVE_STEP;
     size_t limit = align_up(min_size(space, options.arena_max), ARENA_GRAIN);
     size_t least = max_size(align_up(size + ARENA_GRAIN, ARENA_GRAIN), SMALLEST_ARENA);
-    size_t reserve = max_size(step, least);
+    size_t reserve = max_size(min_size(step, limit), least);
     while (!try_arena(arena, reserve, limit)) {
         if (reserve == least) {
             return false;

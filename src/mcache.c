@@ -37,8 +37,7 @@ struct bin {
     bool used;        /* since the last sweep */
 };
 
-/* spent == the sum over the bins of 2 * capacity * size; spent <= budget, but for the one object a
- * magazine that each class gets in any case. */
+/* spent == the sum over the bins of 2 * capacity * size, and spent <= budget. */
 struct mcache {
     struct mcache_front *front;
     struct mcache *next; /* the list of all caches, under the registry's lock */
@@ -155,17 +154,35 @@ static bool ask_for_budget(struct mcache *cache, size_t more) {
     return true;
 }
 
-/* The class begins, or it missed: its next magazine may be twice as large. */
-static void grow_capacity(struct mcache *cache, unsigned class) {
+/* More capacity for the bin, if the budget allows. */
+static bool set_capacity(struct mcache *cache, unsigned class, unsigned capacity) {
     struct bin *bin = &cache->bins[class];
-    unsigned wanted = bin->capacity == 0 ? FIRST_CAPACITY : 2u * bin->capacity;
-    wanted = (unsigned)min_size(wanted, capacity_most(class));
-    size_t cost = magazine_cost(wanted - bin->capacity, class);
+    size_t cost = magazine_cost(capacity - bin->capacity, class);
     if (cache->spent + cost > cache->budget && !ask_for_budget(cache, cost)) {
-        wanted = (unsigned)max_size(bin->capacity, 1);
+        return false;
     }
-    cache->spent += magazine_cost(wanted - bin->capacity, class);
-    bin->capacity = (uint8_t)wanted;
+    cache->spent += cost;
+    bin->capacity = (uint8_t)capacity;
+    return true;
+}
+
+/* The class begins, or it missed: its next magazine may be twice as large. Without budget for a
+ * first one the capacity stays 0, and the class is served object by object. */
+static void grow_capacity(struct mcache *cache, unsigned class) {
+    unsigned capacity = cache->bins[class].capacity;
+    unsigned wanted = capacity == 0 ? FIRST_CAPACITY : 2 * capacity;
+    set_capacity(cache, class, (unsigned)min_size(wanted, capacity_most(class)));
+}
+
+/* A full magazine of another thread may be larger than those of this one: the bin grows, or what is
+ * beyond it goes back. */
+static void match_capacity(struct mcache *cache, unsigned class, struct magazine *full) {
+    unsigned capacity = cache->bins[class].capacity;
+    if (full->capacity > capacity && !set_capacity(cache, class, full->capacity)) {
+        mcentral_give(class, magazine_lowest(full), full->count - capacity, "free");
+        full->count = full->capacity = capacity;
+        magazine_lowest(full)[-1] = NULL;
+    }
 }
 
 static void destroy_magazine(unsigned class, struct magazine **magazine) {
@@ -214,7 +231,7 @@ static bool start_bin(struct mcache *cache, unsigned class) {
     } else {
         grow_capacity(cache, class);
     }
-    bin->loaded = magazine_create();
+    bin->loaded = bin->capacity > 0 ? magazine_create() : NULL;
     return bin->loaded != NULL;
 }
 
@@ -244,6 +261,7 @@ static bool reload(struct mcache *cache, unsigned class) {
     }
     bin->spare = bin->loaded;
     bin->loaded = full;
+    match_capacity(cache, class, full);
     return true;
 }
 
@@ -276,11 +294,11 @@ void *mcache_refill(struct mcache *cache, unsigned class) {
 static bool collect_foreign(struct mcache *cache, unsigned class, void *object) {
     struct bin *bin = &cache->bins[class];
     if (bin->spare == NULL) {
-        bin->spare = magazine_create();
+        grow_capacity(cache, class);
+        bin->spare = bin->capacity > 0 ? magazine_create() : NULL;
         if (bin->spare == NULL) {
             return false;
         }
-        grow_capacity(cache, class);
         magazine_set_capacity(bin->spare, bin->capacity);
     }
     if (bin->spare->count == bin->spare->capacity) {

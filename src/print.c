@@ -49,11 +49,11 @@ static void put_number(struct sink *sink, uint64_t value, unsigned base, size_t 
     }
 }
 
-static void put_int(struct sink *sink, int value, size_t width) {
+static void put_int(struct sink *sink, int value) {
     if (value < 0) {
         put(sink, '-');
     }
-    put_number(sink, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10, width);
+    put_number(sink, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10, 0);
 }
 
 size_t print_to(char *out, size_t size, const char *format, va_list arguments) {
@@ -75,7 +75,7 @@ size_t print_to(char *out, size_t size, const char *format, va_list arguments) {
             put(&sink, (char)va_arg(arguments, int));
             break;
         case 'd':
-            put_int(&sink, va_arg(arguments, int), width);
+            put_int(&sink, va_arg(arguments, int));
             break;
         case 'u':
             put_number(&sink, va_arg(arguments, unsigned), 10, width);
@@ -86,10 +86,10 @@ size_t print_to(char *out, size_t size, const char *format, va_list arguments) {
             break;
         case 'p':
             put_text(&sink, "0x", 0);
-            put_number(&sink, (uintptr_t)va_arg(arguments, void *), 16, width);
+            put_number(&sink, (uintptr_t)va_arg(arguments, void *), 16, 0);
             break;
         case 'x':
-            put_number(&sink, va_arg(arguments, uintptr_t), 16, width);
+            put_number(&sink, va_arg(arguments, uintptr_t), 16, 0);
             break;
         default:
             put(&sink, *f);

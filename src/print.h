@@ -13,8 +13,9 @@
 
 /*
  * Knows %s, %c, %d (int), %u (unsigned), %zu (size_t), %p (always with 0x), %x (uintptr_t, no 0x)
- * and %%; a number before the letter is a width, filled with blanks on the left (%s: on the right).
- * Cuts at size, always ends with a NUL, returns the length. Async-signal-safe.
+ * and %%. With %s, %u and %zu a number before the letter is a width, filled with blanks on the
+ * right of text and on the left of numbers. Cuts at size, always ends with a NUL, returns the
+ * length. Async-signal-safe.
  */
 size_t print_to(char *out, size_t size, const char *format, va_list arguments);
 size_t print_buffer(char *out, size_t size, const char *format, ...);
