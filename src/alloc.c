@@ -11,6 +11,7 @@
 #include "mcentral.h"
 #include "mheap.h"
 #include "os.h"
+#include "scavenge.h"
 #include "thread.h"
 
 /* From here up, moving pages beats copying them. */
@@ -19,6 +20,9 @@
 /* From here up, giving dirty pages back and faulting them in again, where they are used at all,
  * beats writing zeros to all of them. */
 #define DISCARD_FROM (4 * MIB)
+
+/* Slow operations of a thread between two looks at the clock. */
+enum { SCAVENGE_EVERY = 8 };
 
 static void *no_memory(void) {
     errno = ENOMEM;
@@ -68,6 +72,9 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
 /* ---- the border of the slow path ---- */
 
 static void leave(void) {
+    if (++mcache_front.operations % SCAVENGE_EVERY == 0) {
+        scavenge(os_milliseconds());
+    }
     void *deferred = thread_leave();
     while (deferred != NULL) {
         void *next = *(void **)deferred;

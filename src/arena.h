@@ -84,9 +84,12 @@ ALWAYS_INLINE uintptr_t arena_address(const struct arena *arena, size_t page) {
     return arena->base + (page << PAGE_SHIFT);
 }
 
-/* The arena that an address lies in; NULL: none. */
+/* The arena that an address lies in; NULL: none. Mostly it is the first. */
 static inline struct arena *arena_of(uintptr_t address) {
-    for (unsigned i = 0, n = arena_count(); i < n; i++) {
+    if (LIKELY(address - arenas[0].base < arena_opened(&arenas[0]))) {
+        return &arenas[0];
+    }
+    for (unsigned i = 1, n = arena_count(); i < n; i++) {
         if (address - arenas[i].base < arena_opened(&arenas[i])) {
             return &arenas[i];
         }

@@ -223,12 +223,10 @@ static void count_operation(struct mcache *cache, unsigned class) {
 
 /* ---- refill ---- */
 
-/* The first allocation of the class: what was collected from other threads goes back. */
+/* The first allocation of the class. */
 static bool start_bin(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    if (bin->spare != NULL) {
-        give_back(class, bin->spare);
-    } else {
+    if (bin->capacity == 0) {
         grow_capacity(cache, class);
     }
     bin->loaded = bin->capacity > 0 ? magazine_create() : NULL;
@@ -273,15 +271,18 @@ static void *take_one(unsigned class) {
 
 void *mcache_refill(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
+    struct magazine *foreign = bin->loaded == NULL ? bin->spare : NULL;
     void *object = NULL;
     unload(cache, class);
     count_operation(cache, class);
     if (bin->loaded == NULL && !start_bin(cache, class)) {
         return take_one(class);
     }
+    bin->spare = foreign != NULL ? NULL : bin->spare;
     if (bin->loaded->count > 0 || reload(cache, class)) {
         object = magazine_pop(bin->loaded);
     }
+    destroy_magazine(class, &foreign); /* only now, or they would have come back at once */
     if (bin->loaded->capacity > 0) {
         load(cache, class);
     }

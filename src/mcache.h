@@ -32,6 +32,7 @@ struct mcache_front {
     struct mcache *cache;     /* NULL: not yet; MCACHE_NONE: none any more, or none wanted */
     _Atomic(void *) deferred; /* blocks freed while the slow path was busy, linked */
     atomic_bool busy;         /* the slow path is running: a signal handler must not enter it */
+    uint8_t operations;       /* of the slow path, modulo 256 */
 };
 
 #define MCACHE_NONE ((struct mcache *)1)

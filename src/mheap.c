@@ -14,6 +14,8 @@
 static struct lock heap_lock = LOCK_INIT;
 static size_t pages_in_use;
 static size_t pages_large;
+static size_t pages_dirty; /* free and dirty */
+static size_t dirty_low;   /* the least that pages_dirty was since mheap_idle asked last */
 static size_t large_blocks;
 
 /* Pages of one arena. */
@@ -37,6 +39,19 @@ static size_t pages_with_slack(size_t n, size_t align) {
     return align <= PAGE_SIZE ? n : n + (align >> PAGE_SHIFT) - 1;
 }
 
+/* True when any of the pages was dirty. */
+static bool take_pages_locked(struct arena *arena, size_t page, size_t n) {
+    size_t dirty = pagemap_take(&arena->pages, page, n);
+    pages_dirty -= dirty;
+    dirty_low = min_size(dirty_low, pages_dirty);
+    return dirty > 0;
+}
+
+static void give_pages_locked(struct arena *arena, size_t page, size_t n, bool dirty) {
+    pagemap_give(&arena->pages, page, n, dirty);
+    pages_dirty += dirty ? n : 0;
+}
+
 static bool take_from_locked(struct arena *arena, enum page_set set, size_t n, size_t align,
                              struct run *out) {
     size_t page = pagemap_find(&arena->pages, set, pages_with_slack(n, align));
@@ -44,7 +59,7 @@ static bool take_from_locked(struct arena *arena, enum page_set set, size_t n, s
         return false;
     }
     page = align_page(arena, page, align);
-    *out = (struct run){arena, page, n, pagemap_take(&arena->pages, page, n)};
+    *out = (struct run){arena, page, n, take_pages_locked(arena, page, n)};
     return true;
 }
 
@@ -120,7 +135,7 @@ static struct span *alloc_span(size_t least, size_t most, unsigned class, size_t
     struct span *span = span_create(arena_address(run.arena, run.page), run.pages, class);
     if (span == NULL) {
         lock_acquire(&heap_lock);
-        pagemap_give(&run.arena->pages, run.page, run.pages, true);
+        give_pages_locked(run.arena, run.page, run.pages, true);
         uncount_locked(run.pages, class);
         lock_release(&heap_lock);
         return NULL;
@@ -166,7 +181,7 @@ void mheap_free(struct span *span) {
     struct arena *arena = arena_of(span->base);
     arena_clear_span(arena, span);
     lock_acquire(&heap_lock);
-    pagemap_give(&arena->pages, arena_page(arena, span->base), span->pages, true);
+    give_pages_locked(arena, arena_page(arena, span->base), span->pages, true);
     uncount_locked(span->pages, span->class);
     lock_release(&heap_lock);
     span_destroy(span);
@@ -183,7 +198,7 @@ static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {
     if (!pagemap_is_free(&arena->pages, page, extra)) {
         return false;
     }
-    pagemap_take(&arena->pages, page, extra);
+    take_pages_locked(arena, page, extra);
     pages_in_use += extra;
     pages_large += extra;
     return true;
@@ -197,7 +212,7 @@ bool mheap_resize(struct span *span, size_t bytes) {
     if (pages > span->pages) {
         done = done && grow_span_locked(arena, first + span->pages, pages - span->pages);
     } else if (pages < span->pages) {
-        pagemap_give(&arena->pages, first + pages, span->pages - pages, true);
+        give_pages_locked(arena, first + pages, span->pages - pages, true);
         pages_in_use -= span->pages - pages;
         pages_large -= span->pages - pages;
     }
@@ -223,21 +238,19 @@ static bool shrink_to_system_pages(const struct arena *arena, size_t *page, size
     return true;
 }
 
-/* Takes a dirty run out of the heap, gives it back with no lock held, and returns it clean. *from
- * moves behind it. Returns the bytes given back. */
-static size_t release_next(struct arena *arena, size_t *from) {
+/* Takes the last `most` pages of the last dirty run below page *below out of the heap, gives them
+ * back to the system with no lock held, and returns them clean. *below moves down, to 0 in the end.
+ * Returns the pages given back. */
+static size_t release_last(struct arena *arena, size_t *below, size_t most) {
     size_t n;
     lock_acquire(&heap_lock);
-    size_t page = pagemap_next_run(&arena->pages, PAGES_DIRTY, *from, &n);
-    if (page == PAGEMAP_NONE) {
-        lock_release(&heap_lock);
-        *from = SIZE_MAX;
-        return 0;
-    }
-    *from = page + n;
-    bool whole = shrink_to_system_pages(arena, &page, &n);
+    size_t page = pagemap_last_run(&arena->pages, PAGES_DIRTY, *below, &n);
+    *below = page == PAGEMAP_NONE ? 0 : page + n - min_size(n, most);
+    page += n - min_size(n, most);
+    n = min_size(n, most);
+    bool whole = n > 0 && shrink_to_system_pages(arena, &page, &n);
     if (whole) {
-        pagemap_take(&arena->pages, page, n);
+        take_pages_locked(arena, page, n);
     }
     lock_release(&heap_lock);
     if (!whole) {
@@ -245,30 +258,28 @@ static size_t release_next(struct arena *arena, size_t *from) {
     }
     bool zero = os_discard((void *)arena_address(arena, page), n << PAGE_SHIFT);
     lock_acquire(&heap_lock);
-    pagemap_give(&arena->pages, page, n, !zero);
+    give_pages_locked(arena, page, n, !zero);
     lock_release(&heap_lock);
-    return zero ? n << PAGE_SHIFT : 0;
-}
-
-static size_t free_dirty_bytes(void) {
-    size_t pages = 0;
-    for (unsigned i = 0; i < arena_count(); i++) {
-        pages += pagemap_count(&arenas[i].pages, PAGES_DIRTY);
-    }
-    return pages << PAGE_SHIFT;
+    return zero ? n : 0;
 }
 
 size_t mheap_release(size_t keep) {
-    size_t released = 0;
-    lock_acquire(&heap_lock);
-    size_t dirty = free_dirty_bytes();
-    lock_release(&heap_lock);
-    for (unsigned i = 0; i < arena_count(); i++) {
-        for (size_t from = 0; from != SIZE_MAX && dirty > keep + released;) {
-            released += release_next(&arenas[i], &from);
+    size_t dirty = mheap_get_stats().free_dirty, released = 0;
+    size_t goal = dirty > keep ? (dirty - keep) >> PAGE_SHIFT : 0;
+    for (unsigned i = arena_count(); i-- > 0;) {
+        for (size_t below = SIZE_MAX; below > 0 && released < goal;) {
+            released += release_last(&arenas[i], &below, goal - released);
         }
     }
-    return released;
+    return released << PAGE_SHIFT;
+}
+
+size_t mheap_idle(void) {
+    lock_acquire(&heap_lock);
+    size_t idle = dirty_low;
+    dirty_low = pages_dirty;
+    lock_release(&heap_lock);
+    return idle << PAGE_SHIFT;
 }
 
 /* ---- statistics, fork, checks ---- */
@@ -279,7 +290,7 @@ struct mheap_stats mheap_get_stats(void) {
     stats.in_use = pages_in_use << PAGE_SHIFT;
     stats.large = pages_large << PAGE_SHIFT;
     stats.large_blocks = large_blocks;
-    stats.free_dirty = free_dirty_bytes();
+    stats.free_dirty = pages_dirty << PAGE_SHIFT;
     for (unsigned i = 0; i < arena_count(); i++) {
         stats.mapped += arena_opened(&arenas[i]);
         stats.tables += arena_table_bytes(&arenas[i]);
@@ -296,9 +307,10 @@ void mheap_reset_in_child(void) {
     if (!lock_reset_in_child(&heap_lock)) {
         return;
     }
-    pages_in_use = 0;
+    pages_in_use = pages_dirty = dirty_low = 0;
     for (unsigned i = 0; i < arena_count(); i++) {
         pagemap_rebuild(&arenas[i].pages);
+        pages_dirty += pagemap_count(&arenas[i].pages, PAGES_DIRTY);
         pages_in_use += arena_opened(&arenas[i]) >> PAGE_SHIFT;
         pages_in_use -= pagemap_count(&arenas[i].pages, PAGES_FREE);
     }
@@ -306,10 +318,13 @@ void mheap_reset_in_child(void) {
 
 bool mheap_is_valid(void) {
     bool valid = true;
+    size_t dirty = 0;
     lock_acquire(&heap_lock);
     for (unsigned i = 0; i < arena_count(); i++) {
         valid &= pagemap_is_valid(&arenas[i].pages);
+        dirty += pagemap_count(&arenas[i].pages, PAGES_DIRTY);
     }
+    valid &= dirty == pages_dirty && dirty_low <= dirty;
     lock_release(&heap_lock);
     return valid;
 }

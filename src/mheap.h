@@ -1,9 +1,10 @@
 /*
  * The page heap: hands out runs of pages as spans and takes them back. First fit by address, pages
  * that are still backed by memory before those that would fault; a freed run merges with its
- * neighbours by itself, since a run is nothing but neighbouring bits. It never gives memory back to
- * the system on its own, so a program that allocates and frees megabytes in a loop makes no system
- * call and no page fault after the first round. See README.md.
+ * neighbours by itself, since a run is nothing but neighbouring bits. It gives nothing back to the
+ * system on its own, so a program that allocates and frees megabytes in a loop makes no system call
+ * and no page fault after the first round; scavenge.c does it for pages that lie idle. See
+ * README.md.
  *
  * Every function takes the lock of the heap and none is called with it. NULL and false mean that no
  * memory could be had; nothing has changed then.
@@ -32,9 +33,12 @@ bool mheap_resize(struct span *span, size_t bytes);
 /* The usable size of a block of so many bytes: mheap_alloc_large's rounding. */
 size_t mheap_large_size(size_t bytes);
 
-/* Gives free pages back to the system until at most `keep` bytes of them are backed by memory.
- * Returns the bytes given back. */
+/* Gives free pages back to the system, the highest first, until at most `keep` bytes of them are
+ * backed by memory. Returns the bytes given back. */
 size_t mheap_release(size_t keep);
+
+/* The bytes of free pages that were never less since the last call: that much lay idle. */
+size_t mheap_idle(void);
 
 /* In bytes; mapped == in_use + free_dirty + free_clean. */
 struct mheap_stats {

@@ -63,7 +63,8 @@ void os_avoid_huge_pages(void *base, size_t size);
 void os_futex_wait(const void *word, uint32_t value);
 void os_futex_wake(const void *word, int waiters);
 
-void os_yield(void);
+/* Milliseconds since some moment in the past, in steps of a few; costs some nanoseconds. */
+uint64_t os_milliseconds(void);
 
 /* Writes all of it, as far as the descriptor takes it. */
 void os_write(int fd, const char *text, size_t length);

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "arch.h"
 #include "base.h"
@@ -152,8 +153,11 @@ void os_futex_wake(const void *word, int waiters) {
     SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
 }
 
-void os_yield(void) {
-    SYSCALL(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+/* By libc, which reads the clock without a system call. */
+uint64_t os_milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 void os_write(int fd, const char *text, size_t length) {

@@ -292,25 +292,20 @@ size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t p
     return min_size(run, most);
 }
 
-/* The first page at or above `from` whose bit is `value`; the end of the map when there is none. */
-static size_t next_page(const struct pagemap *map, enum page_set set, size_t from, bool value) {
-    size_t end = map->chunk_count * CHUNK_PAGES;
-    while (from < end) {
-        unsigned bit = from % WORD_BITS;
-        uint64_t word = map->chunks[from / CHUNK_PAGES].bits[set][from % CHUNK_PAGES / WORD_BITS];
-        word = (value ? word : ~word) >> bit;
-        if (word != 0) {
-            return from + bits_lowest(word);
+size_t pagemap_last_run(const struct pagemap *map, enum page_set set, size_t below, size_t *n) {
+    for (size_t end = min_size(below, map->chunk_count * CHUNK_PAGES); end > 0;) {
+        size_t last = end - 1;
+        unsigned above = WORD_BITS - 1 - last % WORD_BITS;
+        uint64_t word = map->chunks[last / CHUNK_PAGES].bits[set][last % CHUNK_PAGES / WORD_BITS];
+        if (word << above != 0) {
+            end -= (unsigned)__builtin_clzll(word << above);
+            *n = pagemap_run_before(map, set, end, SIZE_MAX);
+            return end - *n;
         }
-        from += WORD_BITS - bit;
+        end -= WORD_BITS - above;
     }
-    return end;
-}
-
-size_t pagemap_next_run(const struct pagemap *map, enum page_set set, size_t from, size_t *n) {
-    size_t page = next_page(map, set, from, true);
-    *n = next_page(map, set, page, false) - page;
-    return *n == 0 ? PAGEMAP_NONE : page;
+    *n = 0;
+    return PAGEMAP_NONE;
 }
 
 /*
@@ -333,20 +328,20 @@ static void runs_with(struct page_runs *runs, const uint64_t *words, uint32_t fi
     runs->longest = high - low > runs->longest ? high - low : runs->longest;
 }
 
-/* Clears the bits of pages of one chunk; true when any was dirty. */
-static bool clear_pages(const struct pagemap *map, size_t page, size_t n) {
-    uint64_t dirty = 0;
+/* Clears the bits of pages of one chunk; returns how many were dirty. */
+static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
+    size_t dirty = 0;
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         uint64_t *was_dirty = &part.chunk->bits[PAGES_DIRTY][part.word];
-        dirty |= *was_dirty & part.mask;
+        dirty += bits_count(*was_dirty & part.mask);
         part.chunk->bits[PAGES_FREE][part.word] &= ~part.mask;
         atomic_signal_fence(memory_order_seq_cst);
         *was_dirty &= ~part.mask;
         page += part.pages;
         n -= part.pages;
     }
-    return dirty != 0;
+    return dirty;
 }
 
 static void set_pages(const struct pagemap *map, size_t page, size_t n, bool dirty) {
@@ -362,10 +357,10 @@ static void set_pages(const struct pagemap *map, size_t page, size_t n, bool dir
     }
 }
 
-static bool take_in_chunk(struct pagemap *map, size_t page, size_t n, bool *changed) {
+static size_t take_in_chunk(struct pagemap *map, size_t page, size_t n, bool *changed) {
     struct page_summary *where = &map->level[0][page / CHUNK_PAGES], now = *where;
     uint32_t first = page % CHUNK_PAGES, end = first + (uint32_t)n;
-    bool dirty = clear_pages(map, page, n);
+    size_t dirty = clear_pages(map, page, n);
     for (unsigned set = 0; set < PAGE_SETS; set++) {
         runs_without(&now.set[set], first, end);
     }
@@ -385,12 +380,12 @@ static void give_in_chunk(struct pagemap *map, size_t page, size_t n, bool dirty
     *changed |= store_summary(where, now);
 }
 
-bool pagemap_take(struct pagemap *map, size_t page, size_t n) {
-    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES;
-    bool dirty = false, changed = false;
+size_t pagemap_take(struct pagemap *map, size_t page, size_t n) {
+    size_t first = page / CHUNK_PAGES, last = (page + n - 1) / CHUNK_PAGES, dirty = 0;
+    bool changed = false;
     while (n > 0) {
         size_t part = min_size(n, CHUNK_PAGES - page % CHUNK_PAGES);
-        dirty |= take_in_chunk(map, page, part, &changed);
+        dirty += take_in_chunk(map, page, part, &changed);
         page += part;
         n -= part;
     }

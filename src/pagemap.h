@@ -71,12 +71,12 @@ bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n);
 /* How many pages of the set end just below `page`, counted up to most. */
 size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t page, size_t most);
 
-/* The first run of the set at or above `from`: its first page, its length in *n; PAGEMAP_NONE:
- * there is none. */
-size_t pagemap_next_run(const struct pagemap *map, enum page_set set, size_t from, size_t *n);
+/* The last run of the set below page `below`: its first page, its length in *n; PAGEMAP_NONE: there
+ * is none. A run that reaches over `below` counts up to there. */
+size_t pagemap_last_run(const struct pagemap *map, enum page_set set, size_t below, size_t *n);
 
-/* Free -> in use. True when any of the pages was dirty. */
-bool pagemap_take(struct pagemap *map, size_t page, size_t n);
+/* Free -> in use. Returns how many of the pages were dirty. */
+size_t pagemap_take(struct pagemap *map, size_t page, size_t n);
 
 /* In use -> free. */
 void pagemap_give(struct pagemap *map, size_t page, size_t n, bool dirty);

@@ -1,0 +1,57 @@
+/*
+ * The pace of giving back. See scavenge.h and README.md.
+ *
+ * Pages that are given back and then used again cost a page fault each, as much as some hundred
+ * calls of malloc, so nothing goes back inside a phase of the program: only what lay free for a
+ * whole period. That is known without a look at any page: it is the least number of free dirty
+ * pages that there was in the period. It goes back in small steps, so that no call takes long and
+ * the system calls take some percent of one processor at the most.
+ */
+#include "scavenge.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base.h"
+#include "mheap.h"
+
+#define PERIOD_MS 1000
+#define STEP_MS 10
+#define BYTES_PER_MS (256 * KIB) /* some 7 % of a processor while there is much to give back */
+#define STEP_BYTES (64 * MIB)    /* some 5 ms: the longest that a call may take */
+#define LEAST_BYTES (256 * KIB)  /* less is not worth the calls */
+
+static _Atomic uint64_t last_step;
+static _Atomic uint64_t last_period;
+static _Atomic size_t due; /* bytes that were idle over the last period and are not back yet */
+
+/* The milliseconds since the last time that this was not 0, for one caller each time; 0: fewer than
+ * `interval`. */
+static uint64_t elapsed(_Atomic uint64_t *last, uint64_t now, uint64_t interval) {
+    uint64_t then = atomic_load_explicit(last, memory_order_relaxed);
+    if (now < then + interval ||
+        !atomic_compare_exchange_strong_explicit(last, &then, now, memory_order_relaxed,
+                                                 memory_order_relaxed)) {
+        return 0;
+    }
+    return now - then;
+}
+
+void scavenge(uint64_t now) {
+    uint64_t time = elapsed(&last_step, now, STEP_MS);
+    if (time == 0) {
+        return;
+    }
+    if (elapsed(&last_period, now, PERIOD_MS) != 0) {
+        size_t idle = mheap_idle();
+        atomic_store_explicit(&due, idle >= LEAST_BYTES ? idle : 0, memory_order_relaxed);
+    }
+    size_t rest = atomic_load_explicit(&due, memory_order_relaxed);
+    size_t dirty = mheap_get_stats().free_dirty;
+    size_t most = time < STEP_BYTES / BYTES_PER_MS ? time * BYTES_PER_MS : STEP_BYTES;
+    size_t step = min_size(min_size(rest, dirty), most);
+    if (step > 0) {
+        mheap_release(dirty - step);
+        atomic_store_explicit(&due, rest - step, memory_order_relaxed);
+    }
+}

@@ -1,0 +1,13 @@
+/*
+ * Gives memory that lies idle back to the system, a little at a time, on the slow paths of the
+ * program's own threads. See README.md.
+ */
+#ifndef GOALLOC_SCAVENGE_H
+#define GOALLOC_SCAVENGE_H
+
+#include <stdint.h>
+
+/* Does what is due at this time (os_milliseconds), mostly nothing. Takes the lock of the heap. */
+void scavenge(uint64_t now);
+
+#endif

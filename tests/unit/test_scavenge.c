@@ -1,0 +1,109 @@
+/*
+ * What lies idle goes back, at the pace that the clock sets, and nothing that was in use within the
+ * last period. The clock is the test's own.
+ */
+#include "mheap.h"
+#include "os.h"
+#include "scavenge.h"
+#include "support.h"
+
+#define SECOND 1000
+#define BIG (64 * MIB)
+
+static size_t dirty(void) {
+    return mheap_get_stats().free_dirty;
+}
+
+static void use_and_free(size_t bytes) {
+    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE);
+    CHECK(span != NULL);
+    fill((void *)span->base, bytes, 1);
+    mheap_free(span);
+}
+
+static void skip_where_nothing_goes_back(void) {
+    char *page = os_map(os_page_size());
+    CHECK(page != NULL);
+    if (!os_discard(page, os_page_size())) {
+        skip_child("this system gives nothing back");
+    }
+}
+
+/* The clock ticks from `from` for so long, in steps of 10 ms. Returns the end. */
+static uint64_t tick(uint64_t from, uint64_t time) {
+    for (uint64_t now = from; now <= from + time; now += 10) {
+        scavenge(now);
+    }
+    return from + time;
+}
+
+TEST_IN_CHILD(idle_memory_goes_back) {
+    (void)unused;
+    skip_where_nothing_goes_back();
+    use_and_free(BIG);
+    uint64_t now = tick(SECOND, SECOND - 10);
+    CHECK(dirty() >= BIG); /* not free for a whole period yet */
+    now = tick(now, 3 * SECOND);
+    CHECK(dirty() < MIB);
+    CHECK(mheap_is_valid());
+}
+
+TEST_IN_CHILD(memory_in_use_again_and_again_stays) {
+    (void)unused;
+    skip_where_nothing_goes_back();
+    use_and_free(BIG);
+    for (uint64_t now = SECOND; now < 10 * SECOND; now += 10) {
+        if (now % 500 == 0) {
+            use_and_free(BIG);
+        }
+        scavenge(now);
+    }
+    CHECK(dirty() >= BIG);
+}
+
+/* The half that is used each half second stays; the other goes. */
+TEST_IN_CHILD(the_idle_part_goes_back) {
+    (void)unused;
+    skip_where_nothing_goes_back();
+    use_and_free(BIG);
+    for (uint64_t now = SECOND; now < 10 * SECOND; now += 10) {
+        if (now % 500 == 0) {
+            use_and_free(BIG / 2);
+        }
+        scavenge(now);
+    }
+    CHECK(dirty() >= BIG / 2 && dirty() < BIG / 2 + 2 * MIB);
+}
+
+/* No call gives back more than 64 MiB, however long ago the last one was. */
+TEST_IN_CHILD(steps_are_bounded) {
+    (void)unused;
+    skip_where_nothing_goes_back();
+    use_and_free(4 * BIG);
+    tick(SECOND, SECOND - 10);
+    scavenge(100 * SECOND);
+    size_t before = dirty();
+    scavenge(200 * SECOND);
+    CHECK(before - dirty() <= BIG && before > dirty());
+}
+
+TEST_IN_CHILD(a_clock_that_stands_still_does_no_harm) {
+    (void)unused;
+    use_and_free(BIG);
+    for (unsigned i = 0; i < 1000; i++) {
+        scavenge(0);
+        scavenge(SECOND);
+    }
+    CHECK(dirty() >= BIG);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(idle_memory_goes_back),
+        cmocka_unit_test(memory_in_use_again_and_again_stays),
+        cmocka_unit_test(the_idle_part_goes_back),
+        cmocka_unit_test(steps_are_bounded),
+        cmocka_unit_test(a_clock_that_stands_still_does_no_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
