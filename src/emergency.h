@@ -12,8 +12,8 @@
 
 /* At a multiple of align, a power of two, at least 16; NULL: no memory. */
 void *emergency_alloc(size_t size, size_t align);
-void emergency_free(void *block);
-size_t emergency_usable_size(const void *block);
+void emergency_free(void *address);
+size_t emergency_usable_size(const void *address);
 
 /* Is this one of its addresses? False at once as long as there has been no emergency. */
 bool emergency_owns(const void *address);

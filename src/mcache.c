@@ -385,16 +385,18 @@ void mcache_destroy(struct mcache *cache) {
 
 /* ---- statistics and fork ---- */
 
-/* Another thread moves its tops meanwhile: the count is clipped to what a magazine can hold. */
+/* Another thread goes on meanwhile: each of its fields is read once, and the count is clipped to
+ * what a bin can hold. Magazines stay readable for ever. */
 __attribute__((no_sanitize("thread"))) static size_t bin_count(const struct mcache *cache,
                                                                unsigned class) {
-    const struct bin *bin = &cache->bins[class];
-    uintptr_t top = cache->front->top[class];
-    size_t count = bin->spare != NULL ? bin->spare->count : 0;
-    if (bin->loaded != NULL && top != 0) {
+    const volatile struct bin *bin = &cache->bins[class];
+    const struct magazine *loaded = bin->loaded, *spare = bin->spare;
+    uintptr_t top = *(const volatile uintptr_t *)&cache->front->top[class];
+    size_t count = spare != NULL ? spare->count : 0;
+    if (loaded != NULL && top != 0) {
         size_t used = top % MAGAZINE_BYTES;
         size_t end = used == 0 ? MAGAZINE_BYTES : used;
-        size_t lowest = MAGAZINE_BYTES - bin->loaded->capacity * sizeof(void *);
+        size_t lowest = MAGAZINE_BYTES - loaded->capacity * sizeof(void *);
         count += end > lowest ? (end - lowest) / sizeof(void *) : 0;
     }
     return min_size(count, (size_t)2 * MAGAZINE_MOST);

@@ -216,13 +216,14 @@ static bool load_conf(const char *conf) {
     return good;
 }
 
-static const char *value_of(const char *entry, const char *name) {
-    size_t length = length_to(entry, '=');
-    return entry[length] == '=' && same_word(entry, length, name) ? entry + length + 1 : NULL;
+static const char conf_variable[] = "GOALLOC_CONF=";
+
+static bool is_conf(const char *entry) {
+    return strncmp(entry, conf_variable, sizeof conf_variable - 1) == 0;
 }
 
 static bool load_variable(const char *entry) {
-    if (strncmp(entry, prefix, PREFIX_LENGTH) != 0 || value_of(entry, "GOALLOC_CONF") != NULL) {
+    if (strncmp(entry, prefix, PREFIX_LENGTH) != 0 || is_conf(entry)) {
         return true;
     }
     const char *name = entry + PREFIX_LENGTH;
@@ -242,9 +243,8 @@ void options_load(char **environment) {
     }
     bool good = true;
     for (char **entry = environment; *entry != NULL; entry++) {
-        const char *conf = value_of(*entry, "GOALLOC_CONF");
-        if (conf != NULL) {
-            good &= load_conf(conf);
+        if (is_conf(*entry)) {
+            good &= load_conf(*entry + sizeof conf_variable - 1);
         }
     }
     for (char **entry = environment; *entry != NULL; entry++) {

@@ -89,9 +89,16 @@ void *os_map(size_t size) {
     return map(NULL, size, PROT_READ | PROT_WRITE, PRIVATE_MEMORY);
 }
 
+/* qemu-user takes any advice, even one that does not exist, and does nothing. */
+static bool advice_is_taken(void *base, size_t size, int advice) {
+    enum { NO_SUCH_ADVICE = 12345 };
+    return !failed(SYSCALL(SYS_madvise, base, size, advice, 0, 0, 0)) &&
+           failed(SYSCALL(SYS_madvise, base, size, NO_SUCH_ADVICE, 0, 0, 0));
+}
+
 void *os_map_wiped_by_fork(size_t size) {
     void *base = os_map(size);
-    if (base != NULL && failed(SYSCALL(SYS_madvise, base, size, MADV_WIPEONFORK, 0, 0, 0))) {
+    if (base != NULL && !advice_is_taken(base, size, MADV_WIPEONFORK)) {
         os_unreserve(base, size);
         return NULL;
     }
@@ -135,7 +142,9 @@ bool os_move_pages(void *to, void *from, size_t size) {
     /* MREMAP_FIXED unmaps the target before it looks at the rest, so a late refusal would leave a
      * hole; a fresh mapping heals it. */
     if (failed(result)) {
-        map(to, size, PROT_READ | PROT_WRITE, PRIVATE_MEMORY | MAP_FIXED_NOREPLACE);
+        if (os_reserve_at(to, size)) {
+            os_open(to, size);
+        }
         return false;
     }
     return os_open(from, size); /* nothing new for the kernel; qemu-user takes it for unmapped */

@@ -23,8 +23,6 @@
 #include "os.h"
 #include "persistent.h"
 
-extern char **environ;
-
 static struct lock start_lock = LOCK_INIT;
 static atomic_bool started;
 static atomic_bool exit_handled;
@@ -74,18 +72,27 @@ static void check_for_fork(void) {
     }
 }
 
-/* As long as there is one thread, no other can hold a lock at a fork, and the handler's
- * registration would cost each small process a page fault or two in the C library. */
+static void mark_process(void) {
+    volatile char *mark = os_map_wiped_by_fork(os_page_size());
+    if (mark != NULL) {
+        *mark = 1;
+        atomic_store_explicit(&fork_mark, mark, memory_order_relaxed);
+        lock_before_sleep = check_for_fork;
+    }
+}
+
+/*
+ * As long as there is one thread, no other can hold a lock at a fork, and the handler's
+ * registration would cost each small process a page fault or two in the C library. The second
+ * thread comes here before it takes its first lock. Two that come at the same time both register:
+ * the handler does no harm when it runs twice, and a lock here could itself be held at a fork.
+ */
 static void handle_forks(void) {
-    static atomic_flag done = ATOMIC_FLAG_INIT;
-    if (!atomic_flag_test_and_set(&done)) {
-        volatile char *mark = os_map_wiped_by_fork(os_page_size());
-        if (mark != NULL) {
-            *mark = 1;
-            atomic_store_explicit(&fork_mark, mark, memory_order_relaxed);
-            lock_before_sleep = check_for_fork;
-        }
+    static atomic_bool done;
+    if (!atomic_load_explicit(&done, memory_order_acquire)) {
+        mark_process();
         pthread_atfork(NULL, NULL, reset_in_child);
+        atomic_store_explicit(&done, true, memory_order_release);
     }
 }
 
@@ -137,7 +144,10 @@ void thread_start_with_libc(void) {
 }
 
 static SLOW_PATH void attach(void) {
-    set_busy(true);
+    set_busy(true); /* what pthread_atfork may allocate comes from emergency memory */
+    if (!__libc_single_threaded) {
+        handle_forks();
+    }
     if (!atomic_load_explicit(&started, memory_order_acquire)) {
         start();
     }
@@ -145,9 +155,6 @@ static SLOW_PATH void attach(void) {
     mcache_front.cache = cache != NULL || !options.check ? cache : MCACHE_NONE;
     set_busy(false);
     thread_start_with_libc();
-    if (!__libc_single_threaded) {
-        handle_forks();
-    }
     if (cache != NULL) {
         handle_exit(cache);
     }

@@ -1,6 +1,6 @@
 /*
- * What the unit tests share: the set-up that cmocka's header wants, children of a fork for what ends
- * a process or wants a heap of its own, threads that start together, random numbers and patterns.
+ * What the unit tests share: the set-up that cmocka's header wants, children of a fork for what
+ * ends a process or wants a heap of its own, threads that start together, random numbers, patterns.
  *
  * cmocka's assertions jump back to the runner, which neither a thread nor a child may do: there,
  * CHECK ends the process. A child starts with the state that its parent has, so a test whose parent
@@ -32,7 +32,7 @@ struct child {
  * returns. */
 void run_child(struct child *child, void (*body)(const void *), const void *argument);
 
-/* It must exit with 0; when it was skipped, so is the test. */
+/* It must exit with 0 and have written nothing; when it was skipped, so is the test. */
 void assert_child_passes(void (*body)(const void *), const void *argument);
 
 /* It must abort and have written exactly this. */
@@ -80,6 +80,9 @@ size_t virtual_bytes(void);
 
 /* The page faults that this process took without reading a disk. */
 size_t page_faults(void);
+
+/* True for systems that let madvise succeed without doing anything, as qemu-user does. */
+bool takes_any_advice(void);
 
 /* Limits the address space of a child to this many bytes beyond what it has mapped. Skips the child
  * where the system does not enforce it. */

@@ -1,4 +1,5 @@
-/* The mutex: exclusion, sleeping and waking, ownership, and what the child of a fork makes of it. */
+/* The mutex: exclusion, sleeping and waking, ownership, and what the child of a fork makes of
+ * it. */
 #include "support.h"
 
 #include <pthread.h>

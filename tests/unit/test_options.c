@@ -1,7 +1,7 @@
 /*
  * The option parser: every kind of value, every complaint word for word, and which of two sources
- * wins. Each case runs in a child, since options are global and are loaded once. That a process with
- * raised rights ignores its environment is not tested here: it takes a set-uid program.
+ * wins. Each case runs in a child, since options are global and are loaded once. That a process
+ * with raised rights ignores its environment is not tested here: it takes a set-uid program.
  */
 #include "support.h"
 

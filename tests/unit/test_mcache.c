@@ -1,0 +1,225 @@
+/* The thread's cache, worked through the fast paths in front of it: how magazines grow, what may be
+ * kept, where other threads' objects go. Each test has a heap of its own. */
+#include "support.h"
+
+#include "alloc.h"
+#include "mcentral.h"
+#include "mheap.h"
+#include "options.h"
+#include "thread.h"
+
+enum { MANY = 3000, SIZE = 64 };
+
+static void *objects[MANY];
+
+static void alloc_all(size_t size, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        objects[i] = alloc_malloc(size);
+        CHECK(objects[i] != NULL);
+        fill(objects[i], size, i);
+    }
+}
+
+static void free_all(size_t size, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        CHECK(is_filled(objects[i], size, i));
+        alloc_free(objects[i]);
+    }
+}
+
+static size_t cached_bytes(void) {
+    size_t caches;
+    return mcache_total_bytes(&caches);
+}
+
+/* The magazine that the top of a class points into; NULL: none. */
+static struct magazine *loaded(unsigned class) {
+    uintptr_t top = mcache_front.top[class];
+    return top == 0 ? NULL : (void *)align_down((uintptr_t)(mcache_slot(top) - 1), MAGAZINE_BYTES);
+}
+
+TEST_IN_CHILD(starts_without_a_magazine) {
+    (void)unused;
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        CHECK(mcache_slot(mcache_front.top[class])[-1] == NULL);
+        CHECK(mcache_front.top[class] % MAGAZINE_BYTES == 0);
+    }
+    CHECK(thread_cache() == NULL);
+    alloc_all(SIZE, 1);
+    CHECK(thread_cache() != NULL && loaded(size_class(SIZE)) != NULL);
+    CHECK(mcache_front.top[0] == 0);
+}
+
+TEST_IN_CHILD(last_in_first_out) {
+    (void)unused;
+    alloc_all(SIZE, 3);
+    alloc_free(objects[1]);
+    alloc_free(objects[0]);
+    alloc_free(objects[2]);
+    CHECK(alloc_malloc(SIZE) == objects[2]);
+    CHECK(alloc_malloc(SIZE) == objects[0]);
+    CHECK(alloc_malloc(SIZE) == objects[1]);
+}
+
+/* Refills and overflows over and over, with contents. */
+TEST_IN_CHILD(refill_and_overflow) {
+    (void)unused;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        size_t size = class_to_size[class];
+        unsigned n = size > 4096 ? 150 : 1000;
+        for (unsigned round = 0; round < 3; round++) {
+            alloc_all(size, n);
+            free_all(size, n);
+        }
+        CHECK(mcentral_is_valid(class));
+    }
+}
+
+static uint32_t largest_capacity(size_t size) {
+    uint32_t most = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        objects[i] = alloc_malloc(size);
+        CHECK(objects[i] != NULL);
+        const struct magazine *magazine = loaded(size_class(size));
+        most = magazine->capacity > most ? magazine->capacity : most;
+    }
+    return most;
+}
+
+/* The first has 8 objects; in the end as many as a magazine can hold, or 16 KiB. */
+TEST_IN_CHILD(capacity_grows) {
+    (void)unused;
+    alloc_all(SIZE, 1);
+    CHECK(loaded(size_class(SIZE))->capacity <= 16);
+    CHECK(largest_capacity(SIZE) == MAGAZINE_MOST);
+    CHECK(largest_capacity(1024) == 16);
+    CHECK(largest_capacity(16384) <= 2);
+}
+
+TEST_IN_CHILD(flush_gives_everything_back) {
+    (void)unused;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        alloc_all(class_to_size[class], 40);
+        free_all(class_to_size[class], 40);
+    }
+    CHECK(cached_bytes() > 0);
+    mcache_flush(thread_cache());
+    CHECK(cached_bytes() == 0);
+    mcentral_release();
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        CHECK(mcentral_get_stats(class).out == 0 && loaded(class) == NULL);
+    }
+    CHECK(mheap_get_stats().in_use == 0);
+    alloc_all(SIZE, 100);
+    free_all(SIZE, 100);
+}
+
+/* ---- budgets ---- */
+
+/* The largest cache that many rounds over all classes lead to. */
+static size_t most_cached(void) {
+    uint64_t seed = 3;
+    size_t most = 0;
+    for (unsigned i = 0; i < 600; i++) {
+        unsigned class = 1 + (unsigned)random_below(&seed, CLASS_COUNT - 1);
+        unsigned n = 1 + (unsigned)random_below(&seed, 300);
+        for (unsigned k = 0; k < n; k++) {
+            objects[k] = alloc_malloc(class_to_size[class]);
+        }
+        for (unsigned k = 0; k < n; k++) {
+            alloc_free(objects[k]);
+        }
+        size_t bytes = cached_bytes();
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+TEST_IN_CHILD(budget_by_default) {
+    (void)unused;
+    CHECK(most_cached() <= options.thread_cache_max);
+}
+
+TEST_IN_CHILD(budget_by_option) {
+    (void)unused;
+    options.thread_cache_max = 256 * KIB;
+    CHECK(most_cached() <= options.thread_cache_max);
+}
+
+TEST_IN_CHILD(least_budget) {
+    (void)unused;
+    options.thread_cache_max = 16 * KIB;
+    CHECK(most_cached() <= options.thread_cache_max);
+}
+
+/* Nothing beyond the 512 KiB that are each thread's own. */
+TEST_IN_CHILD(budget_of_all_threads) {
+    (void)unused;
+    options.cache_max = 0;
+    CHECK(most_cached() <= 512 * KIB);
+}
+
+/* ---- other threads' objects ---- */
+
+static void alloc_some(unsigned index) {
+    (void)index;
+    alloc_all(SIZE, 5);
+}
+
+static unsigned index_of(const void *object, unsigned n) {
+    unsigned i = 0;
+    while (i < n && objects[i] != object) {
+        i++;
+    }
+    return i;
+}
+
+/* A thread that frees what another allocated, and has not allocated of the class: malloc does not
+ * see these objects until they are back in their spans. */
+TEST_IN_CHILD(foreign_objects_are_kept_apart) {
+    unsigned class = size_class(SIZE);
+    (void)unused;
+    run_threads(1, alloc_some);
+    CHECK(cached_bytes() == 0 && mcentral_get_stats(class).out == 5 * SIZE);
+    free_all(SIZE, 5);
+    CHECK(cached_bytes() == 5 * SIZE && loaded(class) == NULL);
+    CHECK(mcentral_get_stats(class).out == 5 * SIZE);
+    void *object = alloc_malloc(SIZE);
+    CHECK(object != NULL && index_of(object, 5) <= 5);
+    alloc_free(object);
+    mcache_flush(thread_cache());
+    CHECK(mcentral_get_stats(class).out == 0 && mcentral_is_valid(class));
+}
+
+static void alloc_many(unsigned index) {
+    (void)index;
+    alloc_all(SIZE, MANY);
+}
+
+/* It becomes the usual cache when there are too many for a magazine, and is bounded. */
+TEST_IN_CHILD(a_thread_that_only_frees) {
+    (void)unused;
+    run_threads(1, alloc_many);
+    free_all(SIZE, MANY);
+    CHECK(cached_bytes() <= (size_t)2 * MAGAZINE_MOST * SIZE);
+    mcache_flush(thread_cache());
+    mcentral_release();
+    CHECK(mcentral_get_stats(size_class(SIZE)).out == 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(starts_without_a_magazine),
+        cmocka_unit_test(last_in_first_out),
+        cmocka_unit_test(refill_and_overflow),
+        cmocka_unit_test(capacity_grows),
+        cmocka_unit_test(flush_gives_everything_back),
+        cmocka_unit_test(budget_by_default),
+        cmocka_unit_test(budget_by_option),
+        cmocka_unit_test(least_budget),
+        cmocka_unit_test(budget_of_all_threads),
+        cmocka_unit_test(foreign_objects_are_kept_apart),
+        cmocka_unit_test(a_thread_that_only_frees),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

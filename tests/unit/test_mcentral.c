@@ -1,0 +1,274 @@
+/* Spans and depots of a class: the order in which objects are handed out, when spans come and go,
+ * and the two misuses that are found here. Each test has a heap of its own. */
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "arena.h"
+#include "mcentral.h"
+#include "mheap.h"
+
+enum { THREADS = 4, ROUNDS = 20000, BATCH = 8, KEPT = 40 };
+
+/* The class of so many bytes, and how many objects its shortest span has. */
+#define CLASS(bytes) size_class(bytes)
+enum { OBJECTS_OF_1024 = 8 };
+
+/* Fills objects[0 .. n) in the order of mcentral_take: the lowest address last. */
+static void take(unsigned class, void **objects, unsigned n) {
+    unsigned got = 0;
+    while (got < n) {
+        unsigned want = n - got < MAGAZINE_MOST ? n - got : MAGAZINE_MOST;
+        unsigned more = mcentral_take(class, objects + n - got, want);
+        CHECK(more > 0 && more <= want);
+        got += more;
+    }
+}
+
+static struct span *span_of(void *object) {
+    return arena_span((uintptr_t)object);
+}
+
+static void check_empty(unsigned class) {
+    mcentral_release();
+    struct mcentral_stats stats = mcentral_get_stats(class);
+    CHECK(stats.out == 0 && stats.depot == 0 && stats.spans == 0 && stats.span_count == 0);
+    CHECK(mcentral_is_valid(class));
+    CHECK(mheap_get_stats().in_use == 0);
+}
+
+TEST_IN_CHILD(ascending_addresses) {
+    void *objects[40];
+    (void)unused;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        unsigned n = mcentral_take(class, objects + 40, 40);
+        CHECK(n > 0 && n <= 40);
+        for (unsigned i = 1; i < n; i++) {
+            char *lower = objects[40 - i], *higher = objects[40 - i - 1];
+            CHECK(higher == lower + class_to_size[class]);
+        }
+        CHECK(mcentral_get_stats(class).out == n * (size_t)class_to_size[class]);
+        mcentral_give(class, objects + 40 - n, n, "free");
+        CHECK(mcentral_is_valid(class));
+        check_empty(class);
+    }
+}
+
+TEST_IN_CHILD(given_objects_are_taken_again) {
+    void *objects[20], *given[3], *again[3];
+    (void)unused;
+    take(CLASS(64), objects, 20);
+    memcpy(given, (void *[]){objects[3], objects[11], objects[17]}, sizeof given);
+    mcentral_give(CLASS(64), given, 3, "free");
+    take(CLASS(64), again, 3);
+    CHECK(memcmp(again, given, sizeof given) == 0);
+}
+
+/* Of three spans with 6, 1 and 4 free objects, the one with 1 is used first, that with 6 last. */
+TEST_IN_CHILD(fullest_span_first) {
+    void *a[OBJECTS_OF_1024], *b[OBJECTS_OF_1024], *c[OBJECTS_OF_1024], *object;
+    unsigned class = CLASS(1024);
+    (void)unused;
+    take(class, a, OBJECTS_OF_1024);
+    take(class, b, OBJECTS_OF_1024);
+    take(class, c, OBJECTS_OF_1024);
+    mcentral_give(class, a, 6, "free");
+    mcentral_give(class, b, 1, "free");
+    mcentral_give(class, c, 4, "free");
+    for (unsigned i = 0; i < 11; i++) {
+        take(class, &object, 1);
+        CHECK(span_of(object) == span_of(i < 1 ? b[7] : i < 5 ? c[7] : a[7]));
+        CHECK(mcentral_is_valid(class));
+    }
+    CHECK(mcentral_get_stats(class).span_count == 3);
+}
+
+/* One empty span stays with its class, any other goes back at once. */
+TEST_IN_CHILD(empty_spans_go_back) {
+    void *a[OBJECTS_OF_1024], *b[OBJECTS_OF_1024];
+    unsigned class = CLASS(1024);
+    (void)unused;
+    take(class, a, OBJECTS_OF_1024);
+    take(class, b, OBJECTS_OF_1024);
+    CHECK(mheap_get_stats().in_use == 2 * PAGE_SIZE);
+    mcentral_give(class, a, OBJECTS_OF_1024, "free");
+    CHECK(mheap_get_stats().in_use == 2 * PAGE_SIZE);
+    mcentral_give(class, b, OBJECTS_OF_1024, "free");
+    CHECK(mheap_get_stats().in_use == PAGE_SIZE);
+    CHECK(mcentral_get_stats(class).span_count == 1 && mcentral_is_valid(class));
+    CHECK(span_of(a[0]) != NULL && span_of(b[0]) == NULL);
+    check_empty(class);
+}
+
+/* A class that holds much gets longer spans. */
+TEST_IN_CHILD(spans_grow_with_use) {
+    static void *objects[400];
+    unsigned class = CLASS(4096);
+    (void)unused;
+    take(class, objects, COUNT_OF(objects));
+    CHECK(span_of(objects[COUNT_OF(objects) - 1])->pages == class_to_pages[class]);
+    CHECK(span_of(objects[0])->pages > class_to_pages[class]);
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        mcentral_give(class, &objects[i], 1, "free");
+    }
+    check_empty(class);
+}
+
+static struct magazine *full_magazine(unsigned class, unsigned n) {
+    struct magazine *magazine = magazine_create();
+    CHECK(magazine != NULL);
+    magazine_set_capacity(magazine, n);
+    while (magazine->count < n) {
+        void *object;
+        take(class, &object, 1);
+        magazine_push(magazine, object);
+    }
+    return magazine;
+}
+
+TEST_IN_CHILD(depot) {
+    struct magazine *full[17], *empty;
+    unsigned class = CLASS(128), count = 0;
+    (void)unused;
+    CHECK(mcentral_exchange_for_full(class, NULL) == NULL);
+    do {
+        CHECK(count < COUNT_OF(full));
+        full[count] = full_magazine(class, 5);
+    } while (mcentral_exchange_for_empty(class, full[count], &empty) && ++count);
+    CHECK(count == 16 && empty == NULL);
+    CHECK(mcentral_get_stats(class).depot == 16 * 5 * 128);
+    CHECK(mcentral_get_stats(class).out == 17 * 5 * 128);
+    mcentral_give(class, magazine_lowest(full[16]), 5, "free");
+    CHECK(mcentral_exchange_for_full(class, full[16]) == full[15]);
+    CHECK(full[15]->count == 5);
+    CHECK(mcentral_exchange_for_empty(class, full[15], &empty) && empty == full[16]);
+    check_empty(class);
+    CHECK(mcentral_exchange_for_full(class, NULL) == NULL);
+}
+
+/* ---- misuse, each with a class of its own ---- */
+
+struct misuse {
+    unsigned class;
+    unsigned n;
+    void *objects[3];
+    const void *spoiled; /* what the message is about */
+};
+
+static void give(const void *argument) {
+    const struct misuse *misuse = argument;
+    mcentral_give(misuse->class, misuse->objects, misuse->n, "realloc");
+}
+
+/* Gives them all, and the first once more. */
+static void give_twice(const void *argument) {
+    const struct misuse *misuse = argument;
+    give(misuse);
+    mcentral_give(misuse->class, misuse->objects, 1, "realloc");
+}
+
+static void must_abort(void (*body)(const void *), const struct misuse *misuse, const char *cause) {
+    char text[256];
+    snprintf(text, sizeof text, "goalloc: realloc(%p): %s\n", misuse->spoiled, cause);
+    assert_child_aborts(body, misuse, text);
+}
+
+static void double_free(void **state) {
+    static const char cause[] = "double free of a 1024-byte object";
+    void *o[OBJECTS_OF_1024];
+    unsigned class = CLASS(1024);
+    (void)state;
+    take(class, o, OBJECTS_OF_1024);
+    must_abort(give_twice, &(struct misuse){class, 2, {o[0], o[5]}, o[0]}, cause);
+    must_abort(give, &(struct misuse){class, 3, {o[0], o[2], o[0]}, o[0]}, cause);
+    must_abort(give, &(struct misuse){class, 2, {o[4], o[4]}, o[4]}, cause);
+}
+
+/* The first free emptied the span, and its class had one in reserve. */
+static void double_free_after_the_span(void **state) {
+    void *a[4], *b[4];
+    unsigned class = CLASS(2048);
+    (void)state;
+    take(class, a, 4);
+    take(class, b, 4);
+    mcentral_give(class, a, 4, "free");
+    mcentral_give(class, b, 4, "free");
+    assert_null(span_of(b[2]));
+    must_abort(give, &(struct misuse){class, 1, {b[2]}, b[2]}, "double free of a 2048-byte object");
+}
+
+static void pointer_into_an_object(void **state) {
+    char cause[128];
+    void *object;
+    unsigned class = CLASS(512);
+    (void)state;
+    take(class, &object, 1);
+    snprintf(cause, sizeof cause, "pointer into the middle of a 512-byte object that starts at %p",
+             object);
+    for (size_t offset = 1; offset < 512; offset += 170) {
+        char *inside = (char *)object + offset;
+        must_abort(give, &(struct misuse){class, 1, {inside}, inside}, cause);
+    }
+}
+
+/* ---- threads ---- */
+
+static const unsigned sizes[] = {8, 64, 1024, 20480, 32768};
+
+static void give_back(unsigned size, void **objects, unsigned n, unsigned seed) {
+    for (unsigned i = 0; i < n; i++) {
+        CHECK(is_filled(objects[i], size, seed));
+    }
+    mcentral_give(CLASS(size), objects, n, "free");
+}
+
+static void take_and_give(unsigned index) {
+    static _Thread_local void *kept[KEPT][BATCH];
+    unsigned counts[KEPT] = {0};
+    uint64_t seed = index + 1;
+    for (unsigned i = 0; i < ROUNDS + KEPT; i++) {
+        bool at_end = i >= ROUNDS;
+        unsigned at = at_end ? i - ROUNDS : (unsigned)random_below(&seed, KEPT);
+        unsigned size = sizes[at % COUNT_OF(sizes)];
+        if (counts[at] > 0) {
+            give_back(size, kept[at] + BATCH - counts[at], counts[at], index);
+            counts[at] = 0;
+        } else if (!at_end) {
+            unsigned want = 1 + (unsigned)random_below(&seed, BATCH);
+            counts[at] = mcentral_take(CLASS(size), kept[at] + BATCH, want);
+            CHECK(counts[at] > 0 && counts[at] <= want);
+            for (unsigned k = BATCH - counts[at]; k < BATCH; k++) {
+                fill(kept[at][k], size, index);
+            }
+        }
+        CHECK(i % 1000 != 0 || mcentral_is_valid(CLASS(size)));
+    }
+}
+
+TEST_IN_CHILD(many_threads) {
+    (void)unused;
+    run_threads(THREADS, take_and_give);
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        CHECK(mcentral_is_valid(class));
+        CHECK(mcentral_get_stats(class).out == 0);
+    }
+    check_empty(CLASS(64));
+    CHECK(mheap_is_valid());
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ascending_addresses),
+        cmocka_unit_test(given_objects_are_taken_again),
+        cmocka_unit_test(fullest_span_first),
+        cmocka_unit_test(empty_spans_go_back),
+        cmocka_unit_test(spans_grow_with_use),
+        cmocka_unit_test(depot),
+        cmocka_unit_test(many_threads),
+        cmocka_unit_test(double_free),
+        cmocka_unit_test(double_free_after_the_span),
+        cmocka_unit_test(pointer_into_an_object),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
