@@ -10,6 +10,10 @@
 
 enum { BUCKETS = 8, DEPOT_MOST = 16 };
 
+/* What a depot may hold of a class with large magazines: its objects keep their spans from the other
+ * classes. */
+#define DEPOT_BYTES (64 * KIB)
+
 /* out == the sum over the class's spans of objects - free. Bit i of listed is set when bucket[i]
  * is not empty. bucket[i] holds spans with 0 < free < objects and free * 8 / objects == i. */
 struct mcentral {
@@ -252,11 +256,16 @@ struct magazine *mcentral_exchange_for_full(unsigned class, struct magazine *emp
     return full;
 }
 
+static bool has_room_locked(const struct mcentral *central, unsigned class) {
+    size_t held = (size_t)central->depot_count * MAGAZINE_MOST * class_to_size[class];
+    return central->depot_count < 2 || (central->depot_count < DEPOT_MOST && held < DEPOT_BYTES);
+}
+
 bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty) {
     struct mcentral *central = &centrals[class];
     *empty = NULL;
     lock_acquire(&central->lock);
-    bool room = central->depot_count < DEPOT_MOST;
+    bool room = has_room_locked(central, class);
     if (room) {
         full->next = central->depot;
         central->depot = full;
