@@ -35,6 +35,14 @@ struct magazine {
 
 static_assert(sizeof(struct magazine) == MAGAZINE_BYTES, "its end is at a multiple of its size");
 
+/* More of one size than this is not worth keeping in one magazine. */
+#define MAGAZINE_WORTH (16 * KIB)
+
+/* The largest capacity of magazines for objects of a size. */
+static inline unsigned magazine_capacity_most(size_t size) {
+    return (unsigned)max_size(2, min_size(MAGAZINE_WORTH / size, MAGAZINE_MOST));
+}
+
 /* Empty, of no capacity; NULL: no memory for it. */
 struct magazine *magazine_create(void);
 void magazine_destroy(struct magazine *magazine);

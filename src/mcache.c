@@ -18,9 +18,6 @@ enum {
     SWEEP_EVERY = 256, /* slow operations between two looks for idle classes */
 };
 
-/* No more than this is worth caching of one class in one magazine. */
-#define MAGAZINE_BYTES_MOST (16 * KIB)
-
 /* What a thread may cache without asking, and by how much it asks for more. */
 #define OWN_BUDGET (512 * KIB)
 #define BUDGET_STEP (128 * KIB)
@@ -59,11 +56,6 @@ static size_t registered;
 static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
 
 /* ---- creation ---- */
-
-static unsigned capacity_most(unsigned class) {
-    size_t capacity = MAGAZINE_BYTES_MOST / class_to_size[class];
-    return (unsigned)max_size(2, min_size(capacity, MAGAZINE_MOST));
-}
 
 static void enlist(struct mcache *cache) {
     lock_acquire(&registry_lock);
@@ -171,7 +163,8 @@ static bool set_capacity(struct mcache *cache, unsigned class, unsigned capacity
 static void grow_capacity(struct mcache *cache, unsigned class) {
     unsigned capacity = cache->bins[class].capacity;
     unsigned wanted = capacity == 0 ? FIRST_CAPACITY : 2 * capacity;
-    set_capacity(cache, class, (unsigned)min_size(wanted, capacity_most(class)));
+    set_capacity(cache, class,
+                 (unsigned)min_size(wanted, magazine_capacity_most(class_to_size[class])));
 }
 
 /* A full magazine of another thread may be larger than those of this one: the bin grows, or what is

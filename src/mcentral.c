@@ -10,8 +10,8 @@
 
 enum { BUCKETS = 8, DEPOT_MOST = 16 };
 
-/* What a depot may hold of a class with large magazines: its objects keep their spans from the other
- * classes. */
+/* What a depot may hold of a class with large magazines: its objects keep their spans from the
+ * other classes. */
 #define DEPOT_BYTES (64 * KIB)
 
 /* out == the sum over the class's spans of objects - free. Bit i of listed is set when bucket[i]
@@ -256,9 +256,10 @@ struct magazine *mcentral_exchange_for_full(unsigned class, struct magazine *emp
     return full;
 }
 
+/* Two in any case, for the exchange; then up to 16, or as many full ones as the bytes allow. */
 static bool has_room_locked(const struct mcentral *central, unsigned class) {
-    size_t held = (size_t)central->depot_count * MAGAZINE_MOST * class_to_size[class];
-    return central->depot_count < 2 || (central->depot_count < DEPOT_MOST && held < DEPOT_BYTES);
+    size_t size = class_to_size[class], magazine = magazine_capacity_most(size) * size;
+    return central->depot_count < max_size(2, min_size(DEPOT_MOST, DEPOT_BYTES / magazine));
 }
 
 bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty) {

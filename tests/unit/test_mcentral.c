@@ -129,7 +129,7 @@ static struct magazine *full_magazine(unsigned class, unsigned n) {
 
 TEST_IN_CHILD(depot) {
     struct magazine *full[17], *empty;
-    unsigned class = CLASS(128), count = 0;
+    unsigned class = CLASS(64), count = 0;
     (void)unused;
     CHECK(mcentral_exchange_for_full(class, NULL) == NULL);
     do {
@@ -137,14 +137,32 @@ TEST_IN_CHILD(depot) {
         full[count] = full_magazine(class, 5);
     } while (mcentral_exchange_for_empty(class, full[count], &empty) && ++count);
     CHECK(count == 16 && empty == NULL);
-    CHECK(mcentral_get_stats(class).depot == 16 * 5 * 128);
-    CHECK(mcentral_get_stats(class).out == 17 * 5 * 128);
+    CHECK(mcentral_get_stats(class).depot == 16 * 5 * 64);
+    CHECK(mcentral_get_stats(class).out == 17 * 5 * 64);
     mcentral_give(class, magazine_lowest(full[16]), 5, "free");
     CHECK(mcentral_exchange_for_full(class, full[16]) == full[15]);
     CHECK(full[15]->count == 5);
     CHECK(mcentral_exchange_for_empty(class, full[15], &empty) && empty == full[16]);
     check_empty(class);
     CHECK(mcentral_exchange_for_full(class, NULL) == NULL);
+}
+
+/* How many full magazines a depot takes: 16, or 64 KiB, but two at least. */
+static void check_depot_most(size_t size, unsigned most) {
+    unsigned class = CLASS(size), count = 0;
+    struct magazine *full, *empty;
+    while (full = full_magazine(class, 2), mcentral_exchange_for_empty(class, full, &empty)) {
+        CHECK(++count <= most);
+    }
+    CHECK(count == most);
+}
+
+TEST_IN_CHILD(depot_of_large_objects) {
+    (void)unused;
+    check_depot_most(16, 16);
+    check_depot_most(512, 4);
+    check_depot_most(16384, 2);
+    check_depot_most(32768, 2);
 }
 
 /* ---- misuse, each with a class of its own ---- */
@@ -265,6 +283,7 @@ int main(void) {
         cmocka_unit_test(empty_spans_go_back),
         cmocka_unit_test(spans_grow_with_use),
         cmocka_unit_test(depot),
+        cmocka_unit_test(depot_of_large_objects),
         cmocka_unit_test(many_threads),
         cmocka_unit_test(double_free),
         cmocka_unit_test(double_free_after_the_span),
