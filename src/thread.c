@@ -41,12 +41,12 @@ static void set_busy(bool busy) {
 /* ---- forks ---- */
 
 /* 1 here, 0 in the child of a fork until it has mended the heap; NULL: not known. */
-static _Atomic(volatile char *) fork_mark;
+static _Atomic(_Atomic char *) fork_mark;
 
 static void reset_locks(void) {
-    volatile char *mark = atomic_load_explicit(&fork_mark, memory_order_relaxed);
+    _Atomic char *mark = atomic_load_explicit(&fork_mark, memory_order_acquire);
     if (mark != NULL) {
-        *mark = 1;
+        atomic_store_explicit(mark, 1, memory_order_relaxed);
     }
     lock_reset_in_child(&start_lock);
     persistent_reset_in_child();
@@ -65,18 +65,18 @@ static void reset_in_child(void) {
  * thread of the child this is remains unknown, so no cache is touched. The process id would not
  * do for a test: the child of a vfork has its own, but shares the memory. */
 static void check_for_fork(void) {
-    volatile char *mark = atomic_load_explicit(&fork_mark, memory_order_relaxed);
-    if (mark != NULL && *mark == 0) {
+    _Atomic char *mark = atomic_load_explicit(&fork_mark, memory_order_acquire);
+    if (mark != NULL && atomic_load_explicit(mark, memory_order_relaxed) == 0) {
         reset_locks();
         mcache_reset_lock_in_child();
     }
 }
 
 static void mark_process(void) {
-    volatile char *mark = os_map_wiped_by_fork(os_page_size());
+    _Atomic char *mark = os_map_wiped_by_fork(os_page_size());
     if (mark != NULL) {
-        *mark = 1;
-        atomic_store_explicit(&fork_mark, mark, memory_order_relaxed);
+        atomic_store_explicit(mark, 1, memory_order_relaxed);
+        atomic_store_explicit(&fork_mark, mark, memory_order_release);
         lock_before_sleep = check_for_fork;
     }
 }
