@@ -44,9 +44,12 @@ ALWAYS_INLINE void alloc_free(void *pointer) {
     }
     unsigned class = arenas[0].page_class[offset >> PAGE_SHIFT];
     uintptr_t top = mcache_front.top[class];
+    if (UNLIKELY(top % MAGAZINE_BYTES == 0)) {
+        alloc_free_slow(pointer);
+        return;
+    }
     char *base = mcache_base();
-    void *last = *(void **)(void *)&base[top - sizeof(void *)];
-    if (UNLIKELY(top % MAGAZINE_BYTES == 0 || last == pointer)) {
+    if (UNLIKELY(*(void **)(void *)&base[top - sizeof(void *)] == pointer)) {
         alloc_free_slow(pointer);
         return;
     }
