@@ -11,10 +11,14 @@
 
 #include "api.h"
 #include "goalloc.h"
+#include "init.h"
 #include "print.h"
 #include "stats.h"
 
 #define EXPORT __attribute__((visibility("default")))
+
+/* A static link takes from an archive only what is referred to; the constructor is wanted, too. */
+__attribute__((used)) static void (*const keep_constructor)(void) = init_library;
 
 /* Names that no header declares, or not all C libraries' headers. */
 EXPORT void cfree(void *ptr);

@@ -129,14 +129,22 @@ static void end_thread(void *argument) {
 
 /* ---- beginning ---- */
 
+static void create_exit_key(void) {
+    lock_acquire(&start_lock);
+    if (!atomic_load_explicit(&exit_handled, memory_order_relaxed)) {
+        options_load(environ);
+        bool created = pthread_key_create(&exit_key, end_thread) == 0;
+        atomic_store_explicit(&exit_handled, created, memory_order_release);
+    }
+    lock_release(&start_lock);
+}
+
 void thread_start_with_libc(void) {
-    static atomic_flag done = ATOMIC_FLAG_INIT;
-    if (environ == NULL || atomic_flag_test_and_set(&done)) {
+    if (environ == NULL) {
         return;
     }
-    options_load(environ);
-    if (pthread_key_create(&exit_key, end_thread) == 0) {
-        atomic_store_explicit(&exit_handled, true, memory_order_release);
+    if (!atomic_load_explicit(&exit_handled, memory_order_acquire)) {
+        create_exit_key();
     }
     if (thread_cache() != NULL) {
         handle_exit(thread_cache());
@@ -155,9 +163,6 @@ static SLOW_PATH void attach(void) {
     mcache_front.cache = cache != NULL || !options.check ? cache : MCACHE_NONE;
     set_busy(false);
     thread_start_with_libc();
-    if (cache != NULL) {
-        handle_exit(cache);
-    }
 }
 
 /* ---- the border of the slow path ---- */
