@@ -76,26 +76,31 @@ static void write_sizes(FILE *stream) {
     fputs("</sizes>\n", stream);
 }
 
+static void write_free(FILE *stream, const struct goalloc_stats *stats) {
+    fprintf(stream, "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n", stats->threads,
+            stats->thread_cache);
+    fprintf(stream, "<total type=\"rest\" count=\"1\" size=\"%zu\"/>\n", stats->central_free);
+}
+
+static void write_system(FILE *stream, const struct goalloc_stats *stats) {
+    fprintf(stream, "<system type=\"current\" size=\"%zu\"/>\n", stats->mapped);
+    fprintf(stream, "<system type=\"max\" size=\"%zu\"/>\n", stats->mapped);
+    fprintf(stream, "<aspace type=\"total\" size=\"%zu\"/>\n", stats->mapped);
+    fprintf(stream, "<aspace type=\"mprotect\" size=\"%zu\"/>\n", stats->mapped);
+}
+
 void stats_write_xml(FILE *stream) {
     struct goalloc_stats stats;
     struct mheap_stats heap = mheap_get_stats();
     stats_get(&stats);
     fputs("<malloc version=\"goalloc-1\">\n<heap nr=\"0\">\n", stream);
     write_sizes(stream);
-    fprintf(stream, "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n", stats.threads,
-            stats.thread_cache);
-    fprintf(stream, "<total type=\"rest\" count=\"1\" size=\"%zu\"/>\n", stats.central_free);
-    fprintf(stream, "<system type=\"current\" size=\"%zu\"/>\n", stats.mapped);
-    fprintf(stream, "<system type=\"max\" size=\"%zu\"/>\n", stats.mapped);
-    fprintf(stream, "<aspace type=\"total\" size=\"%zu\"/>\n", stats.mapped);
-    fprintf(stream, "<aspace type=\"mprotect\" size=\"%zu\"/>\n</heap>\n", stats.mapped);
-    fprintf(stream, "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n", stats.threads,
-            stats.thread_cache);
-    fprintf(stream, "<total type=\"rest\" count=\"1\" size=\"%zu\"/>\n", stats.central_free);
+    write_free(stream, &stats);
+    write_system(stream, &stats);
+    fputs("</heap>\n", stream);
+    write_free(stream, &stats);
     fprintf(stream, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", heap.large_blocks,
             heap.large);
-    fprintf(stream, "<system type=\"current\" size=\"%zu\"/>\n", stats.mapped);
-    fprintf(stream, "<system type=\"max\" size=\"%zu\"/>\n", stats.mapped);
-    fprintf(stream, "<aspace type=\"total\" size=\"%zu\"/>\n", stats.mapped);
-    fprintf(stream, "<aspace type=\"mprotect\" size=\"%zu\"/>\n</malloc>\n", stats.mapped);
+    write_system(stream, &stats);
+    fputs("</malloc>\n", stream);
 }
