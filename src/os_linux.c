@@ -53,7 +53,7 @@ size_t os_page_size(void) {
 }
 
 size_t os_address_space_limit(void) {
-    struct rlimit limit;
+    struct rlimit limit = {0};
     if (failed(SYSCALL(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit, 0, 0))) {
         return SIZE_MAX;
     }

@@ -39,12 +39,13 @@ static new_handler current_handler(void) {
     return get == NULL ? NULL : ((new_handler(*)(void))get)();
 }
 
-static void throw_bad_alloc(void) {
+static _Noreturn void throw_bad_alloc(void) {
     void *throw_it = find((void *)_ZSt17__throw_bad_allocv, "_ZSt17__throw_bad_allocv");
     if (throw_it == NULL) {
         fatal("operator new: no memory, and no C++ runtime to throw std::bad_alloc");
     }
     ((void (*)(void))throw_it)();
+    __builtin_unreachable();
 }
 
 static void *try_new(size_t size, size_t align) {
