@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/single_threaded.h>
 
 #include "arch.h"
 #include "base.h"
@@ -28,10 +29,33 @@ struct lock {
 void lock_acquire_slow(struct lock *lock);
 void lock_release_slow(struct lock *lock);
 
-ALWAYS_INLINE bool lock_try(struct lock *lock) {
+/* Free -> held. While the C library knows of one thread only, plain accesses do: an atomic exchange
+ * waits until the program's own stores have reached the cache, which costs more than all the rest. */
+ALWAYS_INLINE bool lock_set_held(struct lock *lock) {
     uint32_t expected = LOCK_FREE;
-    if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, LOCK_HELD,
-                                                 memory_order_acquire, memory_order_relaxed)) {
+    if (__libc_single_threaded) {
+        if (atomic_load_explicit(&lock->state, memory_order_relaxed) != LOCK_FREE) {
+            return false;
+        }
+        atomic_store_explicit(&lock->state, LOCK_HELD, memory_order_relaxed);
+        return true;
+    }
+    return atomic_compare_exchange_strong_explicit(&lock->state, &expected, LOCK_HELD,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+/* Returns the state before. A thread may have been created since the lock was taken, by a signal
+ * handler; then this one takes the slower way. */
+ALWAYS_INLINE uint32_t lock_set_free(struct lock *lock) {
+    if (__libc_single_threaded) {
+        atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_relaxed);
+        return LOCK_HELD;
+    }
+    return atomic_exchange_explicit(&lock->state, LOCK_FREE, memory_order_release);
+}
+
+ALWAYS_INLINE bool lock_try(struct lock *lock) {
+    if (!lock_set_held(lock)) {
         return false;
     }
     atomic_store_explicit(&lock->owner, arch_thread_pointer(), memory_order_relaxed);
@@ -46,8 +70,7 @@ ALWAYS_INLINE void lock_acquire(struct lock *lock) {
 
 ALWAYS_INLINE void lock_release(struct lock *lock) {
     atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);
-    if (UNLIKELY(atomic_exchange_explicit(&lock->state, LOCK_FREE, memory_order_release) ==
-                 LOCK_CONTENDED)) {
+    if (UNLIKELY(lock_set_free(lock) == LOCK_CONTENDED)) {
         lock_release_slow(lock);
     }
 }
