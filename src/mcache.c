@@ -200,8 +200,11 @@ static void reset_bin(struct mcache *cache, unsigned class) {
 static void sweep(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct bin *bin = &cache->bins[class];
-        if (!bin->used && bin->loaded != NULL) {
-            reset_bin(cache, class);
+        if (!bin->used) {
+            if (bin->loaded != NULL) {
+                reset_bin(cache, class);
+            }
+            mcentral_trim(class);
         }
         bin->used = false;
     }

@@ -1,6 +1,7 @@
 /* Depots and spans of each class. See mcentral.h and README.md. */
 #include "mcentral.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "arena.h"
@@ -8,21 +9,22 @@
 #include "lock.h"
 #include "mheap.h"
 
-enum { BUCKETS = 8, DEPOT_MOST = 16 };
+enum { DEPOT_MOST = 16, RUN_LEAST = 4 };
 
 /* What a depot may hold of a class with large magazines: its objects keep their spans from the
  * other classes. */
 #define DEPOT_BYTES (64 * KIB)
 
 /* out == the sum over the class's spans of objects - free. Bit i of listed is set when bucket[i]
- * is not empty. bucket[i] holds spans with 0 < free < objects and free * 8 / objects == i. */
+ * is not empty. bucket[i] holds spans with 0 < free < objects and span_bucket(span) == i. */
 struct mcentral {
     struct lock lock;
     uint32_t listed;
     uint32_t depot_count;
+    uint32_t depot_low; /* the least that depot_count was since mcentral_trim came by */
     struct magazine *depot;
     struct magazine *empties; /* empty magazines, left where full ones were taken */
-    struct span *bucket[BUCKETS];
+    struct span *bucket[SPAN_BUCKETS];
     struct span *reserve; /* one span with all objects free, or NULL */
     size_t out;
     size_t pages;
@@ -63,23 +65,26 @@ static void list_locked(struct mcentral *central, struct span *span, unsigned i)
     central->listed |= 1u << i;
 }
 
-/* Puts a span where its number of free objects wants it. An empty one beyond the reserve leaves the
- * class: it goes on the list *empty, for the caller to free without the lock. */
-static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
-    if (span->free == span->objects) {
-        unlist_locked(central, span);
-        if (central->reserve == NULL) {
-            central->reserve = span;
-            return;
-        }
-        central->pages -= span->pages;
-        central->spans--;
-        span->next = *empty;
-        *empty = span;
+/* A span whose objects are all free: the reserve, or it leaves the class: it goes on the list
+ * *empty, for the caller to free without the lock. */
+static void retire_locked(struct mcentral *central, struct span *span, struct span **empty) {
+    unlist_locked(central, span);
+    if (central->reserve == NULL) {
+        central->reserve = span;
         return;
     }
-    unsigned bucket = span->free == 0 ? SPAN_UNLISTED : span->free * BUCKETS / span->objects;
-    if (bucket != span->bucket) {
+    central->pages -= span->pages;
+    central->spans--;
+    span->next = *empty;
+    *empty = span;
+}
+
+/* Puts a span where its number of free objects wants it. */
+static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
+    unsigned bucket = span->free == 0 ? SPAN_UNLISTED : span_bucket(span);
+    if (bucket == SPAN_BUCKETS) {
+        retire_locked(central, span, empty);
+    } else if (bucket != span->bucket) {
         unlist_locked(central, span);
         if (bucket != SPAN_UNLISTED) {
             list_locked(central, span, bucket);
@@ -138,8 +143,8 @@ static unsigned take_from_span(struct span *span, void **end, unsigned want) {
         span->bits[w] = word;
         w += word == 0;
     }
-    span->first_word = w;
-    span->free -= got;
+    span->first_word = (uint8_t)w;
+    span->free = (uint16_t)(span->free - got);
     return got;
 }
 
@@ -168,73 +173,119 @@ unsigned mcentral_take(unsigned class, void **end, unsigned want) {
 
 /* ---- giving ---- */
 
-struct spot {
-    struct span *span;
-    uint32_t index;
-};
-
-static void fail_double_free(unsigned class, void *object, const char *call) {
-    fatal_misuse(call, object, "double free of a %u-byte object", class_to_size[class]);
-}
-
-/* Reads only what cannot change while an object is out, so it needs no lock. A span that is gone,
- * or has another class by now, was emptied by the first of two frees. */
-static struct spot find_spot(unsigned class, void *object, const char *call) {
+static void fail_give(unsigned class, const struct span *span, void *object, const char *call) {
     uintptr_t address = (uintptr_t)object;
-    struct span *span = arena_span(address);
-    if (span == NULL || span->class != class) {
-        fail_double_free(class, object, call);
+    if (span == NULL || span->class != class || span_is_object(span, address)) {
+        fatal_misuse(call, object, "double free of a %u-byte object", class_to_size[class]);
     }
-    uint32_t index = span_index(span, address);
-    if (span_object(span, index) != address || index >= span->objects) {
-        fatal_misuse(call, object, "pointer into the middle of a %u-byte object that starts at %p",
-                     class_to_size[class], (void *)span_object(span, index));
-    }
-    return (struct spot){span, index};
+    fatal_misuse(call, object, "pointer into the middle of a %u-byte object that starts at %p",
+                 class_to_size[class], (void *)span_object(span, span_index(span, address)));
 }
 
-/* Sets the bits of the spots that follow one another in one word of one span. Returns how many; an
- * object that was free already ends the run, and *twice is true. */
-static unsigned give_word_locked(const struct spot *spot, unsigned n, bool *twice) {
-    struct span *span = spot->span;
-    unsigned w = spot->index / WORD_BITS, i = 0;
-    uint64_t word = span->bits[w];
-    for (; i < n && spot[i].span == span && spot[i].index / WORD_BITS == w; i++) {
-        uint64_t bit = UINT64_C(1) << (spot[i].index % WORD_BITS);
-        if (word & bit) {
-            *twice = true;
-            break;
-        }
-        word |= bit;
+/* Sets n bits from `first` on; false and nothing changed: one was set already. */
+static bool set_run_locked(struct span *span, uint32_t first, unsigned n) {
+    unsigned w = first / WORD_BITS, bit = first % WORD_BITS;
+    unsigned part = (unsigned)min_size(n, WORD_BITS - bit);
+    uint64_t low = bits_mask(bit, part), high = n > part ? bits_mask(0, n - part) : 0;
+    if ((span->bits[w] & low) != 0 || (high != 0 && (span->bits[w + 1] & high) != 0)) {
+        return false;
     }
-    span->bits[w] = word;
-    span->free += i;
-    span->first_word = (uint32_t)min_size(span->first_word, w);
-    return i;
+    span->bits[w] |= low;
+    if (high != 0) {
+        span->bits[w + 1] |= high;
+    }
+    return true;
 }
 
+static_assert((int)MAGAZINE_MOST <= (int)WORD_BITS, "a run lies in two words");
+
+/* How many objects from the first on are neighbours, each `stride` behind the one before. */
+static unsigned count_run(void *const *objects, unsigned n, size_t stride) {
+    unsigned run = 1;
+    while (run < n && (uintptr_t)objects[run] - (uintptr_t)objects[run - 1] == stride) {
+        run++;
+    }
+    return run;
+}
+
+/* Objects that were allocated in a row are often freed in a row, forwards or backwards: their bits
+ * are set together. Returns how many there are, 0 where it is not worth it. */
+static unsigned give_run_locked(struct mcentral *central, struct span *span, void *const *objects,
+                                unsigned n, size_t size, struct span **empty) {
+    size_t stride = (uintptr_t)objects[1] - (uintptr_t)objects[0];
+    size_t offset = (uintptr_t)objects[0] - span->base;
+    uint32_t index = object_index(span->magic, offset);
+    unsigned run, room;
+    if (stride == size) {
+        room = span->objects - index;
+    } else if (stride == -size) {
+        room = index + 1;
+    } else {
+        return 0;
+    }
+    run = count_run(objects, (unsigned)min_size(n, room), stride);
+    if (index * size != offset || run < RUN_LEAST) {
+        return 0;
+    }
+    uint32_t first = stride == size ? index : index - (run - 1);
+    if (!set_run_locked(span, first, run)) {
+        return 0;
+    }
+    span->first_word = (uint8_t)min_size(span->first_word, first / WORD_BITS);
+    span->free = (uint16_t)(span->free + run);
+    relist_locked(central, span, empty);
+    return run;
+}
+
+/* Sets the object's bit. False: it is free already, or no object. No branch here depends on the
+ * order of the objects: guessing it wrong costs more than all the rest. */
+ALWAYS_INLINE bool give_one_locked(struct mcentral *central, struct span *span, uintptr_t address,
+                                   size_t size, struct span **empty) {
+    size_t offset = address - span->base;
+    uint32_t index = object_index(span->magic, offset);
+    if (UNLIKELY(index * size != offset || index >= span->objects)) {
+        return false;
+    }
+    unsigned w = index / WORD_BITS;
+    uint64_t word = span->bits[w], bit = UINT64_C(1) << (index % WORD_BITS);
+    if (UNLIKELY(word & bit)) {
+        return false;
+    }
+    span->bits[w] = word | bit;
+    span->first_word = w < span->first_word ? (uint8_t)w : span->first_word;
+    span->free++;
+    if (UNLIKELY(span_bucket(span) != span->bucket)) {
+        relist_locked(central, span, empty);
+    }
+    return true;
+}
+
+/* A span that is gone, or has another class by now, was emptied by the first of two frees. */
 void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call) {
     struct mcentral *central = &centrals[class];
-    struct spot spots[MAGAZINE_MOST];
-    struct span *empty = NULL;
-    bool twice = false;
-    unsigned given = 0;
-    for (unsigned i = 0; i < n; i++) {
-        spots[i] = find_spot(class, objects[i], call);
-    }
+    struct span *span = NULL, *empty = NULL;
+    size_t size = class_to_size[class];
+    unsigned given = 0, run = n > RUN_LEAST ? 1 : 0;
     lock_acquire(&central->lock);
-    while (given < n && !twice) {
-        struct span *span = spots[given].span;
-        given += give_word_locked(&spots[given], n - given, &twice);
-        if (given == n || spots[given].span != span) {
-            relist_locked(central, span, &empty);
+    while (given < n) {
+        uintptr_t address = (uintptr_t)objects[given];
+        span = arena_span(address);
+        if (UNLIKELY(span == NULL || span->class != class)) {
+            break;
         }
+        run = run > 0 && given + 1 < n
+                  ? give_run_locked(central, span, &objects[given], n - given, size, &empty)
+                  : 0;
+        if (run == 0 && !give_one_locked(central, span, address, size, &empty)) {
+            break;
+        }
+        given += run > 0 ? run : 1;
     }
     central->out -= given;
     lock_release(&central->lock);
     free_spans(empty);
-    if (twice) {
-        fail_double_free(class, objects[given], call);
+    if (given < n) {
+        fail_give(class, span, objects[given], call);
     }
 }
 
@@ -247,6 +298,7 @@ struct magazine *mcentral_exchange_for_full(unsigned class, struct magazine *emp
     if (full != NULL) {
         central->depot = full->next;
         central->depot_count--;
+        central->depot_low = (uint32_t)min_size(central->depot_low, central->depot_count);
         if (empty != NULL) {
             empty->next = central->empties;
             central->empties = empty;
@@ -305,13 +357,33 @@ static void destroy_empties(struct mcentral *central) {
     }
 }
 
+static void give_magazines(unsigned class, unsigned n) {
+    struct magazine *full;
+    for (; n > 0 && (full = mcentral_exchange_for_full(class, NULL)) != NULL; n--) {
+        mcentral_give(class, magazine_lowest(full), full->count, "free");
+        magazine_destroy(full);
+    }
+}
+
+static uint32_t unneeded(struct mcentral *central) {
+    lock_acquire(&central->lock);
+    uint32_t low = central->depot_low;
+    central->depot_low = central->depot_count - low;
+    lock_release(&central->lock);
+    return low;
+}
+
+void mcentral_trim(unsigned class) {
+    uint32_t low = unneeded(&centrals[class]);
+    if (low > 0) {
+        give_magazines(class, low);
+        destroy_empties(&centrals[class]);
+    }
+}
+
 void mcentral_release(void) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        struct magazine *full;
-        while ((full = mcentral_exchange_for_full(class, NULL)) != NULL) {
-            mcentral_give(class, magazine_lowest(full), full->count, "free");
-            magazine_destroy(full);
-        }
+        give_magazines(class, UINT_MAX);
         destroy_empties(&centrals[class]);
         free_spans(take_reserve(&centrals[class]));
     }
@@ -340,8 +412,8 @@ static void recount(struct span *span) {
     span->free = 0;
     span->first_word = 0;
     for (unsigned w = span_words(span); w-- > 0;) {
-        span->free += bits_count(span->bits[w]);
-        span->first_word = span->bits[w] != 0 ? w : span->first_word;
+        span->free = (uint16_t)(span->free + bits_count(span->bits[w]));
+        span->first_word = span->bits[w] != 0 ? (uint8_t)w : span->first_word;
     }
 }
 
@@ -392,7 +464,7 @@ bool mcentral_is_valid(unsigned class) {
     struct mcentral *central = &centrals[class];
     bool valid = true;
     lock_acquire(&central->lock);
-    for (unsigned i = 0; i < BUCKETS; i++) {
+    for (unsigned i = 0; i < SPAN_BUCKETS; i++) {
         valid &= (central->bucket[i] != NULL) == (central->listed >> i & 1);
         for (struct span *span = central->bucket[i]; span != NULL; span = span->next) {
             valid &= span_is_valid(span) && span->bucket == i && span->free > 0 &&

@@ -35,6 +35,10 @@ struct magazine *mcentral_exchange_for_full(unsigned class, struct magazine *emp
  * caller's. *empty is an empty one, or NULL when there is none. */
 bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty);
 
+/* Gives those of the depot's magazines back to their spans that nobody has needed since the last call:
+ * the free objects in them keep spans from the other classes. */
+void mcentral_trim(unsigned class);
+
 /* Empties all depots and gives all empty spans back to the page heap. */
 void mcentral_release(void);
 

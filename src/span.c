@@ -18,6 +18,10 @@ static_assert(HEADER + INLINE_WORDS * sizeof(uint64_t) == CACHE_LINE, "one line 
 #define POOL(lines) FIXALLOC_INIT((lines)*CACHE_LINE, CACHE_LINE)
 static struct fixalloc pools[POOLS] = {POOL(1), POOL(2), POOL(3), POOL(5), POOL(9), POOL(17)};
 
+/* The error of emptiness, below 1 / 2^28, must not reach objects / SPAN_BUCKETS ... for 64-KiB spans
+ * of the smallest objects it is 2^13 * 2^-28 of 8 / 2^13. */
+static_assert(64 * KIB / 8 <= UINT16_MAX && 64 * KIB / 8 / WORD_BITS <= UINT8_MAX,
+              "objects, free and first_word of such a span");
 static_assert((17 * CACHE_LINE - HEADER) * 8 >= 64 * KIB / 8, "64 KiB of 8-byte objects");
 
 static struct fixalloc *pool_for(uint32_t objects) {
@@ -45,9 +49,10 @@ struct span *span_create(uintptr_t base, size_t pages, unsigned class) {
     *span = (struct span){
         .base = base,
         .pages = (uint32_t)pages,
-        .objects = (uint32_t)objects,
         .magic = class_to_magic[class],
-        .free = (uint32_t)objects,
+        .emptiness = objects == 0 ? 0 : (SPAN_BUCKETS << 28) / (uint32_t)objects + 1,
+        .objects = (uint16_t)objects,
+        .free = (uint16_t)objects,
         .class = (uint8_t)class,
         .bucket = SPAN_UNLISTED,
     };

@@ -13,7 +13,7 @@
 #include "bits.h"
 #include "sizeclass.h"
 
-enum { SPAN_UNLISTED = 0xff };
+enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8 };
 
 /*
  * Small: class != 0, free == the ones in bits[0 .. words), 0 <= free <= objects,
@@ -27,10 +27,11 @@ enum { SPAN_UNLISTED = 0xff };
 struct span {
     uintptr_t base;
     uint32_t pages;
-    uint32_t objects;
-    uint32_t magic; /* class_to_magic[class] */
-    uint32_t free;
-    uint32_t first_word;
+    uint32_t magic;     /* class_to_magic[class] */
+    uint32_t emptiness; /* SPAN_BUCKETS / objects, times 2^28, rounded up: see span_bucket */
+    uint16_t objects;
+    uint16_t free;
+    uint8_t first_word;
     uint8_t class;
     uint8_t bucket; /* the mcentral list that it is on, or SPAN_UNLISTED */
     bool needs_zero;
@@ -75,6 +76,11 @@ ALWAYS_INLINE bool span_is_object(const struct span *span, uintptr_t address) {
 
 ALWAYS_INLINE bool span_object_is_free(const struct span *span, uint32_t index) {
     return span->bits[index / WORD_BITS] >> (index % WORD_BITS) & 1;
+}
+
+/* free * SPAN_BUCKETS / objects, without a division: SPAN_BUCKETS only when all are free. */
+ALWAYS_INLINE unsigned span_bucket(const struct span *span) {
+    return (unsigned)((uint64_t)span->free * span->emptiness >> 28);
 }
 
 bool span_is_valid(const struct span *span);
