@@ -26,6 +26,7 @@ struct mcentral {
     struct magazine *empties; /* empty magazines, left where full ones were taken */
     struct span *bucket[SPAN_BUCKETS];
     struct span *reserve; /* one span with all objects free, or NULL */
+    bool reserve_used;    /* since mcentral_trim came by */
     size_t out;
     size_t pages;
     size_t spans;
@@ -102,12 +103,12 @@ static void free_spans(struct span *empty) {
 
 /* ---- taking ---- */
 
-/* A class that holds much gets longer spans, up to 16 objects or 64 KiB. Small objects stay in the
+/* A class that holds much gets longer spans, up to 64 objects or 64 KiB. Small objects stay in the
  * shortest spans: one that lives on would keep all pages of its span from every other class. */
 static size_t span_pages(unsigned class, size_t class_bytes) {
     size_t base = class_to_pages[class];
     size_t most = class_bytes >= 512 * KIB ? 64 * KIB : class_bytes >= 64 * KIB ? 32 * KIB : 0;
-    size_t bytes = min_size(most, 16 * (size_t)class_to_size[class]);
+    size_t bytes = min_size(most, 64 * (size_t)class_to_size[class]);
     return max_size(bytes / (base << PAGE_SHIFT), 1) * base;
 }
 
@@ -127,6 +128,7 @@ static struct span *fullest_locked(struct mcentral *central) {
     }
     struct span *span = central->reserve;
     central->reserve = NULL;
+    central->reserve_used = true;
     return span;
 }
 
@@ -365,19 +367,20 @@ static void give_magazines(unsigned class, unsigned n) {
     }
 }
 
-static uint32_t unneeded(struct mcentral *central) {
+void mcentral_trim(unsigned class) {
+    struct mcentral *central = &centrals[class];
     lock_acquire(&central->lock);
     uint32_t low = central->depot_low;
+    bool reserve = central->reserve != NULL && !central->reserve_used;
     central->depot_low = central->depot_count - low;
+    central->reserve_used = false;
     lock_release(&central->lock);
-    return low;
-}
-
-void mcentral_trim(unsigned class) {
-    uint32_t low = unneeded(&centrals[class]);
     if (low > 0) {
         give_magazines(class, low);
-        destroy_empties(&centrals[class]);
+        destroy_empties(central);
+    }
+    if (reserve) {
+        free_spans(take_reserve(central));
     }
 }
 

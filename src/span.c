@@ -50,7 +50,7 @@ struct span *span_create(uintptr_t base, size_t pages, unsigned class) {
         .base = base,
         .pages = (uint32_t)pages,
         .magic = class_to_magic[class],
-        .emptiness = objects == 0 ? 0 : (SPAN_BUCKETS << 28) / (uint32_t)objects + 1,
+        .emptiness = objects == 0 ? 0 : ((uint32_t)SPAN_BUCKETS << 28) / (uint32_t)objects + 1,
         .objects = (uint16_t)objects,
         .free = (uint16_t)objects,
         .class = (uint8_t)class,
