@@ -15,7 +15,7 @@
 
 enum {
     FIRST_CAPACITY = 8,
-    SWEEP_EVERY = 256, /* slow operations between two looks for idle classes */
+    SWEEP_EVERY = 64, /* slow operations between two looks for idle classes */
 };
 
 /* What a thread may cache without asking, and by how much it asks for more. */
@@ -31,7 +31,8 @@ struct bin {
     struct magazine *loaded;
     struct magazine *spare;
     uint8_t capacity; /* of the next magazine that starts empty; 0: the bin is unused */
-    bool used;        /* since the last sweep */
+    bool used;        /* on the slow path, since the last sweep */
+    uint32_t top;     /* the low half of the class's top then */
 };
 
 /* spent == the sum over the bins of 2 * capacity * size, and spent <= budget. */
@@ -195,18 +196,20 @@ static void reset_bin(struct mcache *cache, unsigned class) {
     bin->capacity = 0;
 }
 
-/* Every so often: a class that has not come this way since the last time is idle, or so well served
- * that refilling it costs nothing. Its objects go back. */
+/* Every so often: a class that has not come this way since the last time, and whose top is where it
+ * was, is idle. Its objects go back, and what nobody needed of its depot. */
 static void sweep(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct bin *bin = &cache->bins[class];
-        if (!bin->used) {
+        uint32_t top = (uint32_t)cache->front->top[class];
+        if (!bin->used && bin->top == top) {
             if (bin->loaded != NULL) {
                 reset_bin(cache, class);
             }
             mcentral_trim(class);
         }
         bin->used = false;
+        bin->top = top;
     }
 }
 
