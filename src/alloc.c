@@ -37,7 +37,7 @@ static void *small_alloc(unsigned class) {
         return mcache_refill(cache, class);
     }
     void *object = NULL;
-    mcentral_take(class, &object + 1, 1);
+    mcentral_take(0, class, &object + 1, 1);
     return object;
 }
 

@@ -43,6 +43,7 @@ struct mcache {
     size_t budget;
     size_t spent;
     unsigned operations;
+    unsigned shard; /* of the mcentral */
     struct bin bins[CLASS_COUNT];
 };
 
@@ -54,12 +55,23 @@ static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
 static struct lock registry_lock = LOCK_INIT;
 static struct mcache *registry;
 static size_t registered;
+static size_t shard_caches[MCENTRAL_SHARDS]; /* how many caches each shard has */
 static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
 
 /* ---- creation ---- */
 
+/* The first of the shards with the fewest caches. */
+static unsigned emptiest_shard(void) {
+    unsigned best = 0;
+    for (unsigned i = 1; i < MCENTRAL_SHARDS; i++) {
+        best = shard_caches[i] < shard_caches[best] ? i : best;
+    }
+    return best;
+}
+
 static void enlist(struct mcache *cache) {
     lock_acquire(&registry_lock);
+    cache->shard = emptiest_shard();
     cache->prev = NULL;
     cache->next = registry;
     if (registry != NULL) {
@@ -67,10 +79,12 @@ static void enlist(struct mcache *cache) {
     }
     registry = cache;
     registered++;
+    shard_caches[cache->shard]++;
     lock_release(&registry_lock);
 }
 
-static void delist(struct mcache *cache) {
+/* Returns how many caches are left in its shard. */
+static size_t delist(struct mcache *cache) {
     lock_acquire(&registry_lock);
     if (cache->prev != NULL) {
         cache->prev->next = cache->next;
@@ -81,7 +95,9 @@ static void delist(struct mcache *cache) {
         cache->next->prev = cache->prev;
     }
     registered--;
+    size_t left = --shard_caches[cache->shard];
     lock_release(&registry_lock);
+    return left;
 }
 
 struct mcache *mcache_create(struct mcache_front *front) {
@@ -111,6 +127,12 @@ static void unload(struct mcache *cache, unsigned class) {
 static void load(struct mcache *cache, unsigned class) {
     atomic_signal_fence(memory_order_seq_cst);
     cache->front->top[class] = mcache_top(magazine_top(cache->bins[class].loaded));
+}
+
+/* The shard that serves the class: the thread's own once the class is hot. */
+static unsigned home(const struct mcache *cache, unsigned class) {
+    bool hot = cache->bins[class].capacity == magazine_capacity_most(class_to_size[class]);
+    return hot ? cache->shard : 0;
 }
 
 static void swap(struct bin *bin) {
@@ -206,7 +228,7 @@ static void sweep(struct mcache *cache) {
             if (bin->loaded != NULL) {
                 reset_bin(cache, class);
             }
-            mcentral_trim(class);
+            mcentral_trim(cache->shard, class);
         }
         bin->used = false;
         bin->top = top;
@@ -234,7 +256,8 @@ static bool start_bin(struct mcache *cache, unsigned class) {
 
 static bool refill_from_spans(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    unsigned got = mcentral_take(class, magazine_end(bin->loaded), bin->capacity);
+    unsigned got =
+        mcentral_take(home(cache, class), class, magazine_end(bin->loaded), bin->capacity);
     if (got == 0) {
         return false;
     }
@@ -252,7 +275,7 @@ static bool reload(struct mcache *cache, unsigned class) {
         swap(bin);
         return true;
     }
-    struct magazine *full = mcentral_exchange_for_full(class, bin->spare);
+    struct magazine *full = mcentral_exchange_for_full(home(cache, class), class, bin->spare);
     if (full == NULL) {
         return refill_from_spans(cache, class);
     }
@@ -264,7 +287,7 @@ static bool reload(struct mcache *cache, unsigned class) {
 
 static void *take_one(unsigned class) {
     void *object = NULL;
-    mcentral_take(class, &object + 1, 1);
+    mcentral_take(0, class, &object + 1, 1);
     return object;
 }
 
@@ -378,7 +401,9 @@ void mcache_destroy(struct mcache *cache) {
     mcache_flush(cache);
     size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
     atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
-    delist(cache);
+    if (delist(cache) == 0) {
+        mcentral_release_shard(cache->shard);
+    }
     fixalloc_free(&pool, cache);
 }
 
@@ -438,6 +463,7 @@ void mcache_reset_in_child(struct mcache *mine) {
         mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);
     registry = NULL;
     registered = 0;
+    memset(shard_caches, 0, sizeof shard_caches);
     while (other != NULL) {
         struct mcache *next = other->next;
         if (other != mine && !interrupted) {

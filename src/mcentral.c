@@ -32,7 +32,7 @@ struct mcentral {
     size_t spans;
 } __attribute__((aligned(CACHE_LINE)));
 
-static struct mcentral centrals[CLASS_COUNT];
+static struct mcentral centrals[MCENTRAL_SHARDS][CLASS_COUNT];
 
 /* ---- lists of spans, with the lock held ---- */
 
@@ -112,10 +112,11 @@ static size_t span_pages(unsigned class, size_t class_bytes) {
     return max_size(bytes / (base << PAGE_SHIFT), 1) * base;
 }
 
-static struct span *add_span_locked(struct mcentral *central, unsigned class) {
+static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
     size_t most = span_pages(class, central->pages << PAGE_SHIFT);
     struct span *span = mheap_alloc_small(class, class_to_pages[class], most);
     if (span != NULL) {
+        span->shard = (uint8_t)shard;
         central->pages += span->pages;
         central->spans++;
     }
@@ -152,15 +153,15 @@ static unsigned take_from_span(struct span *span, void **end, unsigned want) {
 
 /* Several spans may be needed to fill a magazine, since the fullest come first; a new one is added
  * only when there is nothing else. */
-unsigned mcentral_take(unsigned class, void **end, unsigned want) {
-    struct mcentral *central = &centrals[class];
+unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want) {
+    struct mcentral *central = &centrals[shard][class];
     struct span *empty = NULL;
     unsigned got = 0;
     lock_acquire(&central->lock);
     while (got < want) {
         struct span *span = fullest_locked(central);
         if (span == NULL && got == 0) {
-            span = add_span_locked(central, class);
+            span = add_span_locked(central, shard, class);
         }
         if (span == NULL) {
             break;
@@ -262,39 +263,61 @@ ALWAYS_INLINE bool give_one_locked(struct mcentral *central, struct span *span, 
     return true;
 }
 
-/* A span that is gone, or has another class by now, was emptied by the first of two frees. */
-void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call) {
-    struct mcentral *central = &centrals[class];
+/* Gives the objects of one shard back. Those of others are put aside in `rest`, which may be where
+ * the objects are; returns how many. A span that is gone, or has another class by now, was emptied
+ * by the first of two frees. */
+static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objects, unsigned n,
+                              void **rest, const char *call) {
+    struct mcentral *central = &centrals[shard][class];
     struct span *span = NULL, *empty = NULL;
     size_t size = class_to_size[class];
-    unsigned given = 0, run = n > RUN_LEAST ? 1 : 0;
+    unsigned i = 0, aside = 0, run = n > RUN_LEAST ? 1 : 0;
     lock_acquire(&central->lock);
-    while (given < n) {
-        uintptr_t address = (uintptr_t)objects[given];
+    while (i < n) {
+        uintptr_t address = (uintptr_t)objects[i];
         span = arena_span(address);
         if (UNLIKELY(span == NULL || span->class != class)) {
             break;
         }
-        run = run > 0 && given + 1 < n
-                  ? give_run_locked(central, span, &objects[given], n - given, size, &empty)
+        if (UNLIKELY(span->shard != shard)) {
+            rest[aside++] = objects[i++];
+            continue;
+        }
+        run = run > 0 && i + 1 < n
+                  ? give_run_locked(central, span, &objects[i], n - i, size, &empty)
                   : 0;
         if (run == 0 && !give_one_locked(central, span, address, size, &empty)) {
             break;
         }
-        given += run > 0 ? run : 1;
+        i += run > 0 ? run : 1;
     }
-    central->out -= given;
+    central->out -= i - aside;
     lock_release(&central->lock);
     free_spans(empty);
-    if (given < n) {
-        fail_give(class, span, objects[given], call);
+    if (i < n) {
+        fail_give(class, span, objects[i], call);
+    }
+    return aside;
+}
+
+static unsigned shard_of(const void *object) {
+    const struct span *span = arena_span((uintptr_t)object);
+    return span != NULL ? span->shard : 0;
+}
+
+void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call) {
+    void *rest[MAGAZINE_MOST];
+    while (n > 0) {
+        n = give_to_shard(shard_of(objects[0]), class, objects, n, rest, call);
+        objects = rest;
     }
 }
 
 /* ---- the depot ---- */
 
-struct magazine *mcentral_exchange_for_full(unsigned class, struct magazine *empty) {
-    struct mcentral *central = &centrals[class];
+struct magazine *mcentral_exchange_for_full(unsigned shard, unsigned class,
+                                            struct magazine *empty) {
+    struct mcentral *central = &centrals[shard][class];
     lock_acquire(&central->lock);
     struct magazine *full = central->depot;
     if (full != NULL) {
@@ -317,7 +340,7 @@ static bool has_room_locked(const struct mcentral *central, unsigned class) {
 }
 
 bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty) {
-    struct mcentral *central = &centrals[class];
+    struct mcentral *central = &centrals[shard_of(*magazine_lowest(full))][class];
     *empty = NULL;
     lock_acquire(&central->lock);
     bool room = has_room_locked(central, class);
@@ -359,12 +382,13 @@ static void destroy_empties(struct mcentral *central) {
     }
 }
 
-static void give_magazines(unsigned class, unsigned n) {
+static void give_magazines(unsigned shard, unsigned class, unsigned n) {
     struct magazine *full;
-    for (; n > 0 && (full = mcentral_exchange_for_full(class, NULL)) != NULL; n--) {
+    for (; n > 0 && (full = mcentral_exchange_for_full(shard, class, NULL)) != NULL; n--) {
         mcentral_give(class, magazine_lowest(full), full->count, "free");
         magazine_destroy(full);
     }
+    destroy_empties(&centrals[shard][class]);
 }
 
 /* A guess, without the lock: is there anything to give back? */
@@ -373,8 +397,8 @@ __attribute__((no_sanitize("thread"))) static bool holds_free(const struct mcent
     return now->depot_count > 0 || now->reserve != NULL;
 }
 
-void mcentral_trim(unsigned class) {
-    struct mcentral *central = &centrals[class];
+void mcentral_trim(unsigned shard, unsigned class) {
+    struct mcentral *central = &centrals[shard][class];
     if (!holds_free(central)) {
         return;
     }
@@ -385,37 +409,47 @@ void mcentral_trim(unsigned class) {
     central->reserve_used = false;
     lock_release(&central->lock);
     if (low > 0) {
-        give_magazines(class, low);
-        destroy_empties(central);
+        give_magazines(shard, class, low);
     }
     if (reserve) {
         free_spans(take_reserve(central));
     }
 }
 
-void mcentral_release(void) {
+void mcentral_release_shard(unsigned shard) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        give_magazines(class, UINT_MAX);
-        destroy_empties(&centrals[class]);
-        free_spans(take_reserve(&centrals[class]));
+        if (holds_free(&centrals[shard][class])) {
+            give_magazines(shard, class, UINT_MAX);
+            free_spans(take_reserve(&centrals[shard][class]));
+        }
+    }
+}
+
+/* Twice: what one shard's depot holds may belong to another. */
+void mcentral_release(void) {
+    for (unsigned i = 0; i < 2 * MCENTRAL_SHARDS; i++) {
+        mcentral_release_shard(i % MCENTRAL_SHARDS);
     }
 }
 
 /* ---- statistics, fork, checks ---- */
 
-struct mcentral_stats mcentral_get_stats(unsigned class) {
-    struct mcentral *central = &centrals[class];
-    struct mcentral_stats stats;
-    size_t depot = 0;
+static void add_stats(struct mcentral *central, struct mcentral_stats *stats, size_t size) {
     lock_acquire(&central->lock);
     for (struct magazine *full = central->depot; full != NULL; full = full->next) {
-        depot += full->count;
+        stats->depot += full->count * size;
     }
-    stats.out = central->out * class_to_size[class];
-    stats.spans = central->pages << PAGE_SHIFT;
-    stats.span_count = central->spans;
+    stats->out += central->out * size;
+    stats->spans += central->pages << PAGE_SHIFT;
+    stats->span_count += central->spans;
     lock_release(&central->lock);
-    stats.depot = depot * class_to_size[class];
+}
+
+struct mcentral_stats mcentral_get_stats(unsigned class) {
+    struct mcentral_stats stats = {0};
+    for (unsigned shard = 0; shard < MCENTRAL_SHARDS; shard++) {
+        add_stats(&centrals[shard][class], &stats, class_to_size[class]);
+    }
     return stats;
 }
 
@@ -440,8 +474,8 @@ static void adopt(struct mcentral *central, struct span *span, struct span **emp
 
 /* Lists the spans of a class anew, from the page tables and the bits. The magazines stay: their
  * lists change by single stores. */
-static void rebuild(unsigned class) {
-    struct mcentral *central = &centrals[class];
+static void rebuild(unsigned shard, unsigned class) {
+    struct mcentral *central = &centrals[shard][class];
     struct span *empty = NULL;
     memset(central->bucket, 0, sizeof central->bucket);
     central->listed = 0;
@@ -452,7 +486,8 @@ static void rebuild(unsigned class) {
         size_t pages = arena_opened(arena) >> PAGE_SHIFT;
         for (size_t page = 0; page < pages; page++) {
             struct span *span = arena->page_span[page];
-            if (span != NULL && span->class == class && arena_page(arena, span->base) == page) {
+            bool ours = span != NULL && span->class == class && span->shard == shard;
+            if (ours && arena_page(arena, span->base) == page) {
                 adopt(central, span, &empty);
             }
         }
@@ -465,17 +500,16 @@ static void rebuild(unsigned class) {
 }
 
 void mcentral_reset_in_child(void) {
-    for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        if (lock_reset_in_child(&centrals[class].lock)) {
-            rebuild(class);
+    for (unsigned i = 0; i < MCENTRAL_SHARDS * CLASS_COUNT; i++) {
+        unsigned shard = i / CLASS_COUNT, class = i % CLASS_COUNT;
+        if (lock_reset_in_child(&centrals[shard][class].lock)) {
+            rebuild(shard, class);
         }
     }
 }
 
-bool mcentral_is_valid(unsigned class) {
-    struct mcentral *central = &centrals[class];
-    bool valid = true;
-    lock_acquire(&central->lock);
+static bool is_valid_locked(const struct mcentral *central) {
+    bool valid = central->reserve == NULL || central->reserve->free == central->reserve->objects;
     for (unsigned i = 0; i < SPAN_BUCKETS; i++) {
         valid &= (central->bucket[i] != NULL) == (central->listed >> i & 1);
         for (struct span *span = central->bucket[i]; span != NULL; span = span->next) {
@@ -483,7 +517,16 @@ bool mcentral_is_valid(unsigned class) {
                      span->free < span->objects;
         }
     }
-    valid &= central->reserve == NULL || central->reserve->free == central->reserve->objects;
-    lock_release(&central->lock);
+    return valid;
+}
+
+bool mcentral_is_valid(unsigned class) {
+    bool valid = true;
+    for (unsigned shard = 0; shard < MCENTRAL_SHARDS; shard++) {
+        struct mcentral *central = &centrals[shard][class];
+        lock_acquire(&central->lock);
+        valid &= is_valid_locked(central);
+        lock_release(&central->lock);
+    }
     return valid;
 }

@@ -1,6 +1,12 @@
 /*
  * What threads share, per size class: a depot of full magazines, exchanged whole, and behind it the
- * spans with their bitmaps. One lock a class. See README.md.
+ * spans with their bitmaps. One lock a class and shard. See README.md.
+ *
+ * All this exists MCENTRAL_SHARDS times, and threads are dealt out over the shards. A class that is
+ * hot in a thread is served from the thread's shard, so that threads neither wait for one lock nor
+ * get objects in each other's cache lines; any other class from shard 0, so that threads share
+ * spans as long as they need little. An object goes back to the shard that its span belongs to,
+ * whoever frees it.
  *
  * Spans with free objects are listed by occupancy in eight buckets and the fullest are used first,
  * so that nearly empty ones drain. An empty span goes back to the page heap at once, except one a
@@ -18,31 +24,36 @@
 #include "magazine.h"
 #include "sizeclass.h"
 
+enum { MCENTRAL_SHARDS = 16 };
+
 /*
  * Takes up to `want` (1 to MAGAZINE_MOST) objects of the class and stores them below `end`, the one
  * with the lowest address at end[-1]. Returns how many; fewer than wanted is normal, 0: no memory.
  */
-unsigned mcentral_take(unsigned class, void **end, unsigned want);
+unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want);
 
 /* Gives n (1 to MAGAZINE_MOST) objects back. `call` is named if one of them proves wrong. */
 void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call);
 
-/* A full magazine from the depot for `empty` (NULL: for nothing); NULL: the depot has none, and
- * `empty` is still the caller's. */
-struct magazine *mcentral_exchange_for_full(unsigned class, struct magazine *empty);
+/* A full magazine from the shard's depot for `empty` (NULL: for nothing); NULL: the depot has none,
+ * and `empty` is still the caller's. */
+struct magazine *mcentral_exchange_for_full(unsigned shard, unsigned class, struct magazine *empty);
 
-/* Puts a full magazine into the depot; false: the depot is full and the magazine still the
- * caller's. *empty is an empty one, or NULL when there is none. */
+/* Puts a full magazine into the depot of the shard that its first object is of; false: the depot is
+ * full and the magazine still the caller's. *empty is an empty one, or NULL when there is none. */
 bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty);
 
-/* Gives those of the depot's magazines back to their spans that nobody has needed since the last call:
- * the free objects in them keep spans from the other classes. */
-void mcentral_trim(unsigned class);
+/* Gives back to the spans, and to the page heap, what nobody needed of the depot and the reserve
+ * since the last call: free objects in a depot keep spans from the other classes. */
+void mcentral_trim(unsigned shard, unsigned class);
 
-/* Empties all depots and gives all empty spans back to the page heap. */
+/* Empties all depots of the shard and gives all its empty spans back to the page heap. */
+void mcentral_release_shard(unsigned shard);
+
+/* The same for all shards. */
 void mcentral_release(void);
 
-/* In bytes. */
+/* In bytes, of all shards. */
 struct mcentral_stats {
     size_t out;   /* objects out of their spans: the program's, and those in caches and depots */
     size_t depot; /* the part of `out` in the depot */
@@ -54,6 +65,7 @@ struct mcentral_stats mcentral_get_stats(unsigned class);
 /* In the child of a fork, after the page heap. */
 void mcentral_reset_in_child(void);
 
+/* Do lists and counts of a class agree, in all shards? For tests and debug builds. */
 bool mcentral_is_valid(unsigned class);
 
 #endif

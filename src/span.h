@@ -33,6 +33,7 @@ struct span {
     uint16_t free;
     uint8_t first_word;
     uint8_t class;
+    uint8_t shard;  /* of the mcentral; set before any object is out */
     uint8_t bucket; /* the mcentral list that it is on, or SPAN_UNLISTED */
     bool needs_zero;
     struct span *next;

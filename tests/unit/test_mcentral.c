@@ -20,7 +20,7 @@ static void take(unsigned class, void **objects, unsigned n) {
     unsigned got = 0;
     while (got < n) {
         unsigned want = n - got < MAGAZINE_MOST ? n - got : MAGAZINE_MOST;
-        unsigned more = mcentral_take(class, objects + n - got, want);
+        unsigned more = mcentral_take(0, class, objects + n - got, want);
         CHECK(more > 0 && more <= want);
         got += more;
     }
@@ -42,7 +42,7 @@ TEST_IN_CHILD(ascending_addresses) {
     void *objects[40];
     (void)unused;
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        unsigned n = mcentral_take(class, objects + 40, 40);
+        unsigned n = mcentral_take(0, class, objects + 40, 40);
         CHECK(n > 0 && n <= 40);
         for (unsigned i = 1; i < n; i++) {
             char *lower = objects[40 - i], *higher = objects[40 - i - 1];
@@ -131,7 +131,7 @@ TEST_IN_CHILD(depot) {
     struct magazine *full[17], *empty;
     unsigned class = CLASS(64), count = 0;
     (void)unused;
-    CHECK(mcentral_exchange_for_full(class, NULL) == NULL);
+    CHECK(mcentral_exchange_for_full(0, class, NULL) == NULL);
     do {
         CHECK(count < COUNT_OF(full));
         full[count] = full_magazine(class, 5);
@@ -140,11 +140,11 @@ TEST_IN_CHILD(depot) {
     CHECK(mcentral_get_stats(class).depot == 16 * 5 * 64);
     CHECK(mcentral_get_stats(class).out == 17 * 5 * 64);
     mcentral_give(class, magazine_lowest(full[16]), 5, "free");
-    CHECK(mcentral_exchange_for_full(class, full[16]) == full[15]);
+    CHECK(mcentral_exchange_for_full(0, class, full[16]) == full[15]);
     CHECK(full[15]->count == 5);
     CHECK(mcentral_exchange_for_empty(class, full[15], &empty) && empty == full[16]);
     check_empty(class);
-    CHECK(mcentral_exchange_for_full(class, NULL) == NULL);
+    CHECK(mcentral_exchange_for_full(0, class, NULL) == NULL);
 }
 
 /* How many full magazines a depot takes: 16, or 64 KiB, but two at least. */
@@ -254,7 +254,7 @@ static void take_and_give(unsigned index) {
             counts[at] = 0;
         } else if (!at_end) {
             unsigned want = 1 + (unsigned)random_below(&seed, BATCH);
-            counts[at] = mcentral_take(CLASS(size), kept[at] + BATCH, want);
+            counts[at] = mcentral_take(0, CLASS(size), kept[at] + BATCH, want);
             CHECK(counts[at] > 0 && counts[at] <= want);
             for (unsigned k = BATCH - counts[at]; k < BATCH; k++) {
                 fill(kept[at][k], size, index);
