@@ -322,6 +322,10 @@ static void runs_without(struct page_runs *runs, uint32_t first, uint32_t end) {
 }
 
 static void runs_with(struct page_runs *runs, const uint64_t *words, uint32_t first, uint32_t end) {
+    if (end - first == CHUNK_PAGES) {
+        *runs = (struct page_runs){CHUNK_PAGES, CHUNK_PAGES, CHUNK_PAGES};
+        return;
+    }
     uint32_t low = first - run_below(words, first), high = end + run_from(words, end);
     runs->start = low == 0 ? high : runs->start;
     runs->end = high == CHUNK_PAGES ? high - low : runs->end;
@@ -334,7 +338,8 @@ static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         uint64_t *was_dirty = &part.chunk->bits[PAGES_DIRTY][part.word];
-        dirty += bits_count(*was_dirty & part.mask);
+        uint64_t both = *was_dirty & part.mask;
+        dirty += both == 0 ? 0 : both == part.mask ? part.pages : bits_count(both);
         part.chunk->bits[PAGES_FREE][part.word] &= ~part.mask;
         atomic_signal_fence(memory_order_seq_cst);
         *was_dirty &= ~part.mask;
