@@ -36,7 +36,7 @@ struct magazine {
 static_assert(sizeof(struct magazine) == MAGAZINE_BYTES, "its end is at a multiple of its size");
 
 /* More of one size than this is not worth keeping in one magazine. */
-#define MAGAZINE_WORTH (16 * KIB)
+#define MAGAZINE_WORTH (64 * KIB)
 
 /* The largest capacity of magazines for objects of a size. */
 static inline unsigned magazine_capacity_most(size_t size) {

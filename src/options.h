@@ -23,7 +23,7 @@ enum { FOREIGN_FORWARD, FOREIGN_WARN, FOREIGN_IGNORE, FOREIGN_ABORT };
     OPTION(check, "CHECK", FLAG, 0, 0, 1, "no caches: verify every free at the call")              \
     OPTION(foreign, "FOREIGN", CHOICE, FOREIGN_FORWARD, 0, 3,                                      \
            "a pointer of another malloc: forward, warn, ignore or abort")                          \
-    OPTION(thread_cache_max, "THREAD_CACHE_MAX", SIZE, 2 * MIB, 16 * KIB, GIB,                     \
+    OPTION(thread_cache_max, "THREAD_CACHE_MAX", SIZE, 4 * MIB, 16 * KIB, GIB,                     \
            "free bytes that one thread may cache")                                                 \
     OPTION(cache_max, "CACHE_MAX", SIZE, 32 * MIB, 0, 64 * GIB,                                    \
            "free bytes that all threads may cache beyond 512k each")                               \

@@ -81,7 +81,7 @@ static void choices(void **state) {
 
 #define NO_SIZE(value)                                                                             \
     SAYS("option THREAD_CACHE_MAX in here: '" value                                                \
-         "' is not a size from 16384 to 1073741824 (k, m, g allowed); kept 2097152")
+         "' is not a size from 16384 to 1073741824 (k, m, g allowed); kept 4194304")
 #define SIZE_CASE(value, want)                                                                     \
     { "thread_cache_max", value, FIELD(thread_cache_max), want, NULL }
 #define BAD_SIZE(value)                                                                            \
