@@ -179,7 +179,8 @@ bool arena_add(size_t size) {
         reserve = max_size(align_down(reserve / 2, ARENA_GRAIN), least);
         limit = align_down(limit / 2, ARENA_GRAIN);
     }
-    os_avoid_huge_pages((void *)arena->base, min_size(arena->reserved, NO_HUGE_PAGES_BELOW));
+    arena->without_huge_pages = min_size(arena->reserved, NO_HUGE_PAGES_BELOW);
+    os_avoid_huge_pages((void *)arena->base, arena->without_huge_pages);
     atomic_store_explicit(&count, index + 1, memory_order_release);
     return true;
 }
@@ -230,6 +231,14 @@ bool arena_grow(struct arena *arena, size_t need, size_t want) {
     }
     return open_to(arena, opened + min_size(max_size(need, want), arena->limit - opened)) ||
            open_to(arena, opened + need);
+}
+
+void arena_avoid_huge_pages(struct arena *arena) {
+    size_t end = arena->reserved, start = arena->without_huge_pages;
+    if (start < end) {
+        os_avoid_huge_pages((void *)(arena->base + start), end - start);
+        arena->without_huge_pages = end;
+    }
 }
 
 size_t arena_table_bytes(const struct arena *arena) {

@@ -52,13 +52,23 @@ static void give_pages_locked(struct arena *arena, size_t page, size_t n, bool d
     pages_dirty += dirty ? n : 0;
 }
 
+/* The first run that is long enough often is where an aligned block of this size was; only if it is
+ * not does the search count on the worst. */
+static size_t find_aligned_locked(struct arena *arena, enum page_set set, size_t n, size_t align) {
+    size_t page = pagemap_find(&arena->pages, set, n);
+    if (page == PAGEMAP_NONE || align_page(arena, page, align) == page) {
+        return page;
+    }
+    page = pagemap_find(&arena->pages, set, pages_with_slack(n, align));
+    return page == PAGEMAP_NONE ? page : align_page(arena, page, align);
+}
+
 static bool take_from_locked(struct arena *arena, enum page_set set, size_t n, size_t align,
                              struct run *out) {
-    size_t page = pagemap_find(&arena->pages, set, pages_with_slack(n, align));
+    size_t page = find_aligned_locked(arena, set, n, align);
     if (page == PAGEMAP_NONE) {
         return false;
     }
-    page = align_page(arena, page, align);
     *out = (struct run){arena, page, n, take_pages_locked(arena, page, n)};
     return true;
 }
@@ -251,6 +261,7 @@ static size_t release_last(struct arena *arena, size_t *below, size_t most) {
     bool whole = n > 0 && shrink_to_system_pages(arena, &page, &n);
     if (whole) {
         take_pages_locked(arena, page, n);
+        arena_avoid_huge_pages(arena);
     }
     lock_release(&heap_lock);
     if (!whole) {
