@@ -73,7 +73,9 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
 
 static void leave(void) {
     if (++mcache_front.operations % SCAVENGE_EVERY == 0) {
-        scavenge(os_milliseconds());
+        if (scavenge(os_milliseconds())) {
+            mcentral_trim_all();
+        }
     }
     void *deferred = thread_leave();
     while (deferred != NULL) {
@@ -232,8 +234,8 @@ static unsigned aligned_class(size_t align, size_t size) {
     if (align > PAGE_SIZE || size > MAX_SMALL_SIZE) {
         return 0;
     }
-    unsigned class = size_class(max_size(size, align));
-    while (class_to_size[class] % align != 0) {
+    unsigned class = size_class(align_up(max_size(size, 1), align));
+    while ((class_to_size[class] & (align - 1)) != 0) {
         class++; /* the largest class is a multiple of a page */
     }
     return class;

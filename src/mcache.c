@@ -12,6 +12,7 @@
 #include "lock.h"
 #include "mcentral.h"
 #include "options.h"
+#include "os.h"
 
 enum {
     FIRST_CAPACITY = 8,
@@ -32,7 +33,7 @@ struct bin {
     struct magazine *spare;
     uint8_t capacity; /* of the next magazine that starts empty; 0: the bin is unused */
     bool used;        /* on the slow path, since the last sweep */
-    uint32_t top;     /* the low half of the class's top then */
+    uint32_t top;     /* the low half of the class's top then; 0: nothing loaded */
 };
 
 /* spent == the sum over the bins of 2 * capacity * size, and spent <= budget. */
@@ -55,15 +56,26 @@ static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
 static struct lock registry_lock = LOCK_INIT;
 static struct mcache *registry;
 static size_t registered;
+static _Atomic(struct mcache *) abandoned; /* of threads that a fork left behind */
 static size_t shard_caches[MCENTRAL_SHARDS]; /* how many caches each shard has */
 static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
 
 /* ---- creation ---- */
 
+/* Two shards a processor are enough to keep threads apart; each costs memory. The first thread needs
+ * no system call to find shard 0. */
+static unsigned shards_in_use(void) {
+    static unsigned shards = 0;
+    if (registered > 0 && shards == 0) {
+        shards = (unsigned)min_size(2 * os_processors(), MCENTRAL_SHARDS);
+    }
+    return registered > 0 ? shards : 1;
+}
+
 /* The first of the shards with the fewest caches. */
 static unsigned emptiest_shard(void) {
     unsigned best = 0;
-    for (unsigned i = 1; i < MCENTRAL_SHARDS; i++) {
+    for (unsigned i = 1; i < shards_in_use(); i++) {
         best = shard_caches[i] < shard_caches[best] ? i : best;
     }
     return best;
@@ -83,8 +95,7 @@ static void enlist(struct mcache *cache) {
     lock_release(&registry_lock);
 }
 
-/* Returns how many caches are left in its shard. */
-static size_t delist(struct mcache *cache) {
+static void delist(struct mcache *cache) {
     lock_acquire(&registry_lock);
     if (cache->prev != NULL) {
         cache->prev->next = cache->next;
@@ -95,9 +106,8 @@ static size_t delist(struct mcache *cache) {
         cache->next->prev = cache->prev;
     }
     registered--;
-    size_t left = --shard_caches[cache->shard];
+    shard_caches[cache->shard]--;
     lock_release(&registry_lock);
-    return left;
 }
 
 struct mcache *mcache_create(struct mcache_front *front) {
@@ -218,6 +228,34 @@ static void reset_bin(struct mcache *cache, unsigned class) {
     bin->capacity = 0;
 }
 
+/* The slots of a magazine that a top, of which only the low half is known, has below it. */
+__attribute__((no_sanitize("thread"))) static size_t slots_below(const struct magazine *magazine, uint32_t top) {
+    size_t end = top % MAGAZINE_BYTES == 0 ? MAGAZINE_BYTES : top % MAGAZINE_BYTES;
+    size_t lowest = MAGAZINE_BYTES - magazine->capacity * sizeof(void *);
+    return end > lowest ? (end - lowest) / sizeof(void *) : 0;
+}
+
+/* Gives one of them back, see abandon. */
+static SLOW_PATH void reclaim_abandoned(void) {
+    lock_acquire(&registry_lock);
+    struct mcache *cache = atomic_load_explicit(&abandoned, memory_order_relaxed);
+    if (cache != NULL) {
+        atomic_store_explicit(&abandoned, cache->next, memory_order_relaxed);
+    }
+    lock_release(&registry_lock);
+    for (unsigned class = 1; cache != NULL && class < CLASS_COUNT; class++) {
+        struct bin *bin = &cache->bins[class];
+        if (bin->loaded != NULL && bin->top != 0) {
+            bin->loaded->count = (uint32_t)slots_below(bin->loaded, bin->top);
+        }
+        destroy_magazine(class, &bin->loaded);
+        destroy_magazine(class, &bin->spare);
+    }
+    if (cache != NULL) {
+        fixalloc_free(&pool, cache);
+    }
+}
+
 /* Every so often: a class that has not come this way since the last time, and whose top is where it
  * was, is idle. Its objects go back, and what nobody needed of its depot. */
 static void sweep(struct mcache *cache) {
@@ -232,6 +270,9 @@ static void sweep(struct mcache *cache) {
         }
         bin->used = false;
         bin->top = top;
+    }
+    if (UNLIKELY(atomic_load_explicit(&abandoned, memory_order_relaxed) != NULL)) {
+        reclaim_abandoned();
     }
 }
 
@@ -401,9 +442,7 @@ void mcache_destroy(struct mcache *cache) {
     mcache_flush(cache);
     size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
     atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
-    if (delist(cache) == 0) {
-        mcentral_release_shard(cache->shard);
-    }
+    delist(cache);
     fixalloc_free(&pool, cache);
 }
 
@@ -418,10 +457,7 @@ __attribute__((no_sanitize("thread"))) static size_t bin_count(const struct mcac
     uintptr_t top = *(const volatile uintptr_t *)&cache->front->top[class];
     size_t count = spare != NULL ? spare->count : 0;
     if (loaded != NULL && top != 0) {
-        size_t used = top % MAGAZINE_BYTES;
-        size_t end = used == 0 ? MAGAZINE_BYTES : used;
-        size_t lowest = MAGAZINE_BYTES - loaded->capacity * sizeof(void *);
-        count += end > lowest ? (end - lowest) / sizeof(void *) : 0;
+        count += slots_below((const struct magazine *)loaded, (uint32_t)top);
     }
     return min_size(count, (size_t)2 * MAGAZINE_MOST);
 }
@@ -439,13 +475,24 @@ size_t mcache_total_bytes(size_t *caches) {
     return bytes;
 }
 
-/* A thread that is not here stopped anywhere. Outside the slow path its magazines are in order, but
- * for one object that was on its way in or out and is lost; inside it, all of its cache is lost. */
-static void reclaim(struct mcache *cache) {
-    if (!atomic_load_explicit(&cache->front->busy, memory_order_relaxed)) {
-        mcache_flush(cache);
-        fixalloc_free(&pool, cache);
+/*
+ * In the child of a fork. A thread that is not here stopped anywhere. Outside the slow path its
+ * magazines are in order, but for one object that was on its way in or out and is lost; inside it,
+ * all of its cache is lost.
+ *
+ * Most children only call exec, so nothing is given back at once: that would copy every page it
+ * writes to. Of the thread's storage, which may be used for other things from now on, the tops are
+ * kept; the caches wait on the list of abandoned ones for the sweeps of this process.
+ */
+static void abandon(struct mcache *cache) {
+    if (atomic_load_explicit(&cache->front->busy, memory_order_relaxed)) {
+        return;
     }
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        cache->bins[class].top = (uint32_t)cache->front->top[class];
+    }
+    cache->next = atomic_load_explicit(&abandoned, memory_order_relaxed);
+    atomic_store_explicit(&abandoned, cache, memory_order_relaxed);
 }
 
 void mcache_reset_lock_in_child(void) {
@@ -467,7 +514,7 @@ void mcache_reset_in_child(struct mcache *mine) {
     while (other != NULL) {
         struct mcache *next = other->next;
         if (other != mine && !interrupted) {
-            reclaim(other);
+            abandon(other);
         }
         other = next;
     }

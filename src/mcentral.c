@@ -9,14 +9,14 @@
 #include "lock.h"
 #include "mheap.h"
 
-enum { DEPOT_MOST = 16, RUN_LEAST = 4 };
+enum { DEPOT_MOST = 8, RUN_LEAST = 4 };
 
 /* What a depot may hold of a class with large magazines: its objects keep their spans from the
  * other classes. */
 #define DEPOT_BYTES (64 * KIB)
 
 /* out == the sum over the class's spans of objects - free. Bit i of listed is set when bucket[i]
- * is not empty. bucket[i] holds spans with 0 < free < objects and span_bucket(span) == i. */
+ * is not empty. bucket[i] holds spans with free > 0 and span_bucket(span) == i. */
 struct mcentral {
     struct lock lock;
     uint32_t listed;
@@ -24,15 +24,34 @@ struct mcentral {
     uint32_t depot_low; /* the least that depot_count was since mcentral_trim came by */
     struct magazine *depot;
     struct magazine *empties; /* empty magazines, left where full ones were taken */
-    struct span *bucket[SPAN_BUCKETS];
-    struct span *reserve; /* one span with all objects free, or NULL */
-    bool reserve_used;    /* since mcentral_trim came by */
+    struct span *bucket[SPAN_BUCKETS + 1]; /* the last: one span at most, all of it free */
     size_t out;
     size_t pages;
     size_t spans;
 } __attribute__((aligned(CACHE_LINE)));
 
 static struct mcentral centrals[MCENTRAL_SHARDS][CLASS_COUNT];
+static _Atomic unsigned shards_used; /* the shards from this one on have never had a span */
+
+static unsigned shard_of_span(const struct span *span) {
+    return atomic_load_explicit(&span->shard, memory_order_relaxed);
+}
+
+static void set_shard(struct span *span, unsigned shard) {
+    atomic_store_explicit(&span->shard, (uint8_t)shard, memory_order_relaxed);
+}
+
+static void note_use(unsigned shard) {
+    unsigned used = atomic_load_explicit(&shards_used, memory_order_relaxed);
+    while (used <= shard &&
+           !atomic_compare_exchange_weak_explicit(&shards_used, &used, shard + 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+static unsigned used_shards(void) {
+    return atomic_load_explicit(&shards_used, memory_order_relaxed);
+}
 
 /* ---- lists of spans, with the lock held ---- */
 
@@ -66,30 +85,31 @@ static void list_locked(struct mcentral *central, struct span *span, unsigned i)
     central->listed |= 1u << i;
 }
 
-/* A span whose objects are all free: the reserve, or it leaves the class: it goes on the list
- * *empty, for the caller to free without the lock. */
-static void retire_locked(struct mcentral *central, struct span *span, struct span **empty) {
-    unlist_locked(central, span);
-    if (central->reserve == NULL) {
-        central->reserve = span;
-        return;
-    }
-    central->pages -= span->pages;
-    central->spans--;
-    span->next = *empty;
-    *empty = span;
+static void count_span_locked(struct mcentral *central, const struct span *span) {
+    central->pages += span->pages;
+    central->spans++;
 }
 
-/* Puts a span where its number of free objects wants it. */
+static void uncount_span_locked(struct mcentral *central, const struct span *span) {
+    central->pages -= span->pages;
+    central->spans--;
+}
+
+/* Puts a span where its number of free objects wants it. One whose objects are all free leaves the
+ * class unless it is the only one with free objects, so that a class which comes and goes does not
+ * go to the heap each time: it goes on the list *empty, for the caller to free without the lock. */
 static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
     unsigned bucket = span->free == 0 ? SPAN_UNLISTED : span_bucket(span);
-    if (bucket == SPAN_BUCKETS) {
-        retire_locked(central, span, empty);
-    } else if (bucket != span->bucket) {
-        unlist_locked(central, span);
-        if (bucket != SPAN_UNLISTED) {
-            list_locked(central, span, bucket);
-        }
+    if (bucket == span->bucket) {
+        return;
+    }
+    unlist_locked(central, span);
+    if (bucket == SPAN_BUCKETS && central->listed != 0) {
+        uncount_span_locked(central, span);
+        span->next = *empty;
+        *empty = span;
+    } else if (bucket != SPAN_UNLISTED) {
+        list_locked(central, span, bucket);
     }
 }
 
@@ -116,21 +136,46 @@ static struct span *add_span_locked(struct mcentral *central, unsigned shard, un
     size_t most = span_pages(class, central->pages << PAGE_SHIFT);
     struct span *span = mheap_alloc_small(class, class_to_pages[class], most);
     if (span != NULL) {
-        span->shard = (uint8_t)shard;
-        central->pages += span->pages;
-        central->spans++;
+        set_shard(span, shard);
+        count_span_locked(central, span);
+        note_use(shard);
     }
     return span;
 }
 
-static struct span *fullest_locked(struct mcentral *central) {
-    if (central->listed != 0) {
-        return central->bucket[bits_lowest(central->listed)];
+static struct span *fullest_locked(const struct mcentral *central) {
+    return central->listed == 0 ? NULL : central->bucket[bits_lowest(central->listed)];
+}
+
+/* A guess, without the lock: does it have a span that is half empty or more? */
+__attribute__((no_sanitize("thread"))) static bool has_emptier(const struct mcentral *central) {
+    return *(const volatile uint32_t *)&central->listed >> (SPAN_BUCKETS / 2) != 0;
+}
+
+/* Before the heap is asked for more: the emptiest span of the first other shard that has one which
+ * is at least half empty becomes ours. With `central` locked no other lock is waited for. */
+static struct span *move_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
+    for (unsigned i = 0; i < used_shards(); i++) {
+        struct mcentral *other = &centrals[i][class];
+        if (i == shard || !has_emptier(other) || !lock_try(&other->lock)) {
+            continue;
+        }
+        struct span *span = NULL;
+        if (has_emptier(other)) {
+            span = other->bucket[WORD_BITS / 2 - 1 - (unsigned)__builtin_clz(other->listed)];
+            unlist_locked(other, span);
+            uncount_span_locked(other, span);
+            other->out -= span->objects - span->free;
+            central->out += span->objects - span->free;
+            count_span_locked(central, span);
+            set_shard(span, shard);
+        }
+        lock_release(&other->lock);
+        if (span != NULL) {
+            return span;
+        }
     }
-    struct span *span = central->reserve;
-    central->reserve = NULL;
-    central->reserve_used = true;
-    return span;
+    return NULL;
 }
 
 static unsigned take_from_span(struct span *span, void **end, unsigned want) {
@@ -161,7 +206,8 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
     while (got < want) {
         struct span *span = fullest_locked(central);
         if (span == NULL && got == 0) {
-            span = add_span_locked(central, shard, class);
+            span = move_span_locked(central, shard, class);
+            span = span != NULL ? span : add_span_locked(central, shard, class);
         }
         if (span == NULL) {
             break;
@@ -279,7 +325,7 @@ static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objec
         if (UNLIKELY(span == NULL || span->class != class)) {
             break;
         }
-        if (UNLIKELY(span->shard != shard)) {
+        if (UNLIKELY(shard_of_span(span) != shard)) {
             rest[aside++] = objects[i++];
             continue;
         }
@@ -302,7 +348,7 @@ static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objec
 
 static unsigned shard_of(const void *object) {
     const struct span *span = arena_span((uintptr_t)object);
-    return span != NULL ? span->shard : 0;
+    return span != NULL ? shard_of_span(span) : 0;
 }
 
 void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call) {
@@ -357,19 +403,6 @@ bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct m
     return room;
 }
 
-static struct span *take_reserve(struct mcentral *central) {
-    lock_acquire(&central->lock);
-    struct span *span = central->reserve;
-    central->reserve = NULL;
-    if (span != NULL) {
-        span->next = NULL;
-        central->pages -= span->pages;
-        central->spans--;
-    }
-    lock_release(&central->lock);
-    return span;
-}
-
 static void destroy_empties(struct mcentral *central) {
     lock_acquire(&central->lock);
     struct magazine *empty = central->empties;
@@ -394,7 +427,19 @@ static void give_magazines(unsigned shard, unsigned class, unsigned n) {
 /* A guess, without the lock: is there anything to give back? */
 __attribute__((no_sanitize("thread"))) static bool holds_free(const struct mcentral *central) {
     const volatile struct mcentral *now = central;
-    return now->depot_count > 0 || now->reserve != NULL;
+    return now->depot_count > 0 || now->listed >> SPAN_BUCKETS != 0;
+}
+
+static void free_empty(struct mcentral *central) {
+    lock_acquire(&central->lock);
+    struct span *empty = central->bucket[SPAN_BUCKETS];
+    if (empty != NULL) {
+        unlist_locked(central, empty);
+        uncount_span_locked(central, empty);
+        empty->next = NULL;
+    }
+    lock_release(&central->lock);
+    free_spans(empty);
 }
 
 void mcentral_trim(unsigned shard, unsigned class) {
@@ -404,31 +449,29 @@ void mcentral_trim(unsigned shard, unsigned class) {
     }
     lock_acquire(&central->lock);
     uint32_t low = central->depot_low;
-    bool reserve = central->reserve != NULL && !central->reserve_used;
     central->depot_low = central->depot_count - low;
-    central->reserve_used = false;
     lock_release(&central->lock);
     if (low > 0) {
         give_magazines(shard, class, low);
     }
-    if (reserve) {
-        free_spans(take_reserve(central));
+    free_empty(central);
+}
+
+void mcentral_trim_all(void) {
+    for (unsigned i = 0; i < used_shards() * CLASS_COUNT; i++) {
+        mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
     }
 }
 
-void mcentral_release_shard(unsigned shard) {
-    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+void mcentral_release(void) {
+    for (unsigned i = 0; i < used_shards() * CLASS_COUNT; i++) {
+        unsigned shard = i / CLASS_COUNT, class = i % CLASS_COUNT;
         if (holds_free(&centrals[shard][class])) {
             give_magazines(shard, class, UINT_MAX);
-            free_spans(take_reserve(&centrals[shard][class]));
         }
     }
-}
-
-/* Twice: what one shard's depot holds may belong to another. */
-void mcentral_release(void) {
-    for (unsigned i = 0; i < 2 * MCENTRAL_SHARDS; i++) {
-        mcentral_release_shard(i % MCENTRAL_SHARDS);
+    for (unsigned i = 0; i < used_shards() * CLASS_COUNT; i++) {
+        free_empty(&centrals[i / CLASS_COUNT][i % CLASS_COUNT]);
     }
 }
 
@@ -466,8 +509,7 @@ static void recount(struct span *span) {
 static void adopt(struct mcentral *central, struct span *span, struct span **empty) {
     recount(span);
     span->bucket = SPAN_UNLISTED;
-    central->pages += span->pages;
-    central->spans++;
+    count_span_locked(central, span);
     central->out += span->objects - span->free;
     relist_locked(central, span, empty);
 }
@@ -479,14 +521,13 @@ static void rebuild(unsigned shard, unsigned class) {
     struct span *empty = NULL;
     memset(central->bucket, 0, sizeof central->bucket);
     central->listed = 0;
-    central->reserve = NULL;
     central->out = central->pages = central->spans = 0;
     for (unsigned a = 0; a < arena_count(); a++) {
         struct arena *arena = &arenas[a];
         size_t pages = arena_opened(arena) >> PAGE_SHIFT;
         for (size_t page = 0; page < pages; page++) {
             struct span *span = arena->page_span[page];
-            bool ours = span != NULL && span->class == class && span->shard == shard;
+            bool ours = span != NULL && span->class == class && shard_of_span(span) == shard;
             if (ours && arena_page(arena, span->base) == page) {
                 adopt(central, span, &empty);
             }
@@ -509,12 +550,12 @@ void mcentral_reset_in_child(void) {
 }
 
 static bool is_valid_locked(const struct mcentral *central) {
-    bool valid = central->reserve == NULL || central->reserve->free == central->reserve->objects;
-    for (unsigned i = 0; i < SPAN_BUCKETS; i++) {
+    bool valid = true;
+    for (unsigned i = 0; i <= SPAN_BUCKETS; i++) {
         valid &= (central->bucket[i] != NULL) == (central->listed >> i & 1);
         for (struct span *span = central->bucket[i]; span != NULL; span = span->next) {
             valid &= span_is_valid(span) && span->bucket == i && span->free > 0 &&
-                     span->free < span->objects;
+                     (span->free == span->objects) == (i == SPAN_BUCKETS);
         }
     }
     return valid;

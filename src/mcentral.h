@@ -9,8 +9,9 @@
  * whoever frees it.
  *
  * Spans with free objects are listed by occupancy in eight buckets and the fullest are used first,
- * so that nearly empty ones drain. An empty span goes back to the page heap at once, except one a
- * class. New spans are short until the class has proved itself.
+ * so that nearly empty ones drain. An empty span goes back to the page heap at once. New spans are
+ * short until the class has proved itself; before there is one, a shard takes over a span of another
+ * that is half empty or more.
  *
  * Objects come back many at a time, and here misuse shows that the fast path cannot see: an object
  * whose bit is set already was freed twice, an address between two objects was never handed out.
@@ -43,14 +44,14 @@ struct magazine *mcentral_exchange_for_full(unsigned shard, unsigned class, stru
  * full and the magazine still the caller's. *empty is an empty one, or NULL when there is none. */
 bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty);
 
-/* Gives back to the spans, and to the page heap, what nobody needed of the depot and the reserve
- * since the last call: free objects in a depot keep spans from the other classes. */
+/* Gives those of a depot's magazines back to the spans that nobody has needed since the last call:
+ * the free objects in them keep spans from the other classes. */
 void mcentral_trim(unsigned shard, unsigned class);
 
-/* Empties all depots of the shard and gives all its empty spans back to the page heap. */
-void mcentral_release_shard(unsigned shard);
+/* The same for all depots. */
+void mcentral_trim_all(void);
 
-/* The same for all shards. */
+/* Empties all depots. */
 void mcentral_release(void);
 
 /* In bytes, of all shards. */

@@ -63,6 +63,9 @@ void os_avoid_huge_pages(void *base, size_t size);
 void os_futex_wait(const void *word, uint32_t value);
 void os_futex_wake(const void *word, int waiters);
 
+/* The processors that the calling thread may run on; 1 when the system does not tell. */
+unsigned os_processors(void);
+
 /* Milliseconds since some moment in the past, in steps of a few; costs some nanoseconds. */
 uint64_t os_milliseconds(void);
 

@@ -162,6 +162,18 @@ void os_futex_wake(const void *word, int waiters) {
     SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
 }
 
+unsigned os_processors(void) {
+    unsigned long set[16] = {0};
+    unsigned count = 0;
+    if (failed(SYSCALL(SYS_sched_getaffinity, 0, sizeof set, set, 0, 0, 0))) {
+        return 1;
+    }
+    for (unsigned i = 0; i < sizeof set / sizeof set[0]; i++) {
+        count += (unsigned)__builtin_popcountl(set[i]);
+    }
+    return count;
+}
+
 /* By libc, which reads the clock without a system call. */
 uint64_t os_milliseconds(void) {
     struct timespec now;

@@ -37,12 +37,13 @@ static uint64_t elapsed(_Atomic uint64_t *last, uint64_t now, uint64_t interval)
     return now - then;
 }
 
-void scavenge(uint64_t now) {
+bool scavenge(uint64_t now) {
     uint64_t time = elapsed(&last_step, now, STEP_MS);
     if (time == 0) {
-        return;
+        return false;
     }
-    if (elapsed(&last_period, now, PERIOD_MS) != 0) {
+    bool period = elapsed(&last_period, now, PERIOD_MS) != 0;
+    if (period) {
         size_t idle = mheap_idle();
         atomic_store_explicit(&due, idle >= LEAST_BYTES ? idle : 0, memory_order_relaxed);
     }
@@ -54,4 +55,5 @@ void scavenge(uint64_t now) {
         mheap_release(dirty - step);
         atomic_store_explicit(&due, rest - step, memory_order_relaxed);
     }
+    return period;
 }

@@ -5,9 +5,11 @@
 #ifndef GOALLOC_SCAVENGE_H
 #define GOALLOC_SCAVENGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Does what is due at this time (os_milliseconds), mostly nothing. Takes the lock of the heap. */
-void scavenge(uint64_t now);
+/* Does what is due at this time (os_milliseconds), mostly nothing. Takes the lock of the heap. True
+ * once a second: what lies idle above the heap is due, too. */
+bool scavenge(uint64_t now);
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef GOALLOC_SPAN_H
 #define GOALLOC_SPAN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +34,7 @@ struct span {
     uint16_t free;
     uint8_t first_word;
     uint8_t class;
-    uint8_t shard;  /* of the mcentral; set before any object is out */
+    _Atomic uint8_t shard; /* of the mcentral; changes under the locks of both shards */
     uint8_t bucket; /* the mcentral list that it is on, or SPAN_UNLISTED */
     bool needs_zero;
     struct span *next;

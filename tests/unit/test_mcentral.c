@@ -84,7 +84,7 @@ TEST_IN_CHILD(fullest_span_first) {
     CHECK(mcentral_get_stats(class).span_count == 3);
 }
 
-/* One empty span stays with its class, any other goes back at once. */
+/* An empty span stays with its class if there is no other to take from; the next goes back at once. */
 TEST_IN_CHILD(empty_spans_go_back) {
     void *a[OBJECTS_OF_1024], *b[OBJECTS_OF_1024];
     unsigned class = CLASS(1024);
@@ -98,6 +98,37 @@ TEST_IN_CHILD(empty_spans_go_back) {
     CHECK(mheap_get_stats().in_use == PAGE_SIZE);
     CHECK(mcentral_get_stats(class).span_count == 1 && mcentral_is_valid(class));
     CHECK(span_of(a[0]) != NULL && span_of(b[0]) == NULL);
+    mcentral_trim(0, class);
+    CHECK(mheap_get_stats().in_use == 0);
+    check_empty(class);
+}
+
+/* A thread of another shard is not given the span of the first, unless it is half empty. */
+TEST_IN_CHILD(spans_move_between_shards) {
+    void *a[OBJECTS_OF_1024], *object;
+    unsigned class = CLASS(1024);
+    (void)unused;
+    take(class, a, OBJECTS_OF_1024);
+    mcentral_give(class, a, 3, "free");
+    CHECK(mcentral_take(1, class, &object + 1, 1) == 1);
+    CHECK(span_of(object) != span_of(a[7]) && span_of(object)->shard == 1);
+    mcentral_give(class, a + 3, 1, "free");
+    CHECK(mcentral_take(2, class, &object + 1, 1) == 1);
+    CHECK(span_of(object) == span_of(a[7]) && span_of(object)->shard == 2);
+    CHECK(mcentral_get_stats(class).out == 6 * 1024 && mcentral_get_stats(class).span_count == 2);
+    CHECK(mcentral_is_valid(class));
+}
+
+/* Objects of several shards, freed together, each go to their own. */
+TEST_IN_CHILD(objects_return_to_their_shards) {
+    void *objects[6];
+    unsigned class = CLASS(1024);
+    (void)unused;
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        CHECK(mcentral_take(i % 3, class, &objects[i] + 1, 1) == 1);
+        CHECK(span_of(objects[i])->shard == i % 3);
+    }
+    mcentral_give(class, objects, COUNT_OF(objects), "free");
     check_empty(class);
 }
 
@@ -128,7 +159,7 @@ static struct magazine *full_magazine(unsigned class, unsigned n) {
 }
 
 TEST_IN_CHILD(depot) {
-    struct magazine *full[17], *empty;
+    struct magazine *full[9], *empty;
     unsigned class = CLASS(64), count = 0;
     (void)unused;
     CHECK(mcentral_exchange_for_full(0, class, NULL) == NULL);
@@ -136,18 +167,18 @@ TEST_IN_CHILD(depot) {
         CHECK(count < COUNT_OF(full));
         full[count] = full_magazine(class, 5);
     } while (mcentral_exchange_for_empty(class, full[count], &empty) && ++count);
-    CHECK(count == 16 && empty == NULL);
-    CHECK(mcentral_get_stats(class).depot == 16 * 5 * 64);
-    CHECK(mcentral_get_stats(class).out == 17 * 5 * 64);
-    mcentral_give(class, magazine_lowest(full[16]), 5, "free");
-    CHECK(mcentral_exchange_for_full(0, class, full[16]) == full[15]);
-    CHECK(full[15]->count == 5);
-    CHECK(mcentral_exchange_for_empty(class, full[15], &empty) && empty == full[16]);
+    CHECK(count == 8 && empty == NULL);
+    CHECK(mcentral_get_stats(class).depot == 8 * 5 * 64);
+    CHECK(mcentral_get_stats(class).out == 9 * 5 * 64);
+    mcentral_give(class, magazine_lowest(full[8]), 5, "free");
+    CHECK(mcentral_exchange_for_full(0, class, full[8]) == full[7]);
+    CHECK(full[7]->count == 5);
+    CHECK(mcentral_exchange_for_empty(class, full[7], &empty) && empty == full[8]);
     check_empty(class);
     CHECK(mcentral_exchange_for_full(0, class, NULL) == NULL);
 }
 
-/* How many full magazines a depot takes: 16, or 64 KiB, but two at least. */
+/* How many full magazines a depot takes: 8, or 64 KiB, but two at least. */
 static void check_depot_most(size_t size, unsigned most) {
     unsigned class = CLASS(size), count = 0;
     struct magazine *full, *empty;
@@ -159,8 +190,8 @@ static void check_depot_most(size_t size, unsigned most) {
 
 TEST_IN_CHILD(depot_of_large_objects) {
     (void)unused;
-    check_depot_most(16, 16);
-    check_depot_most(512, 4);
+    check_depot_most(16, 8);
+    check_depot_most(512, 2);
     check_depot_most(16384, 2);
     check_depot_most(32768, 2);
 }
@@ -203,7 +234,7 @@ static void double_free(void **state) {
     must_abort(give, &(struct misuse){class, 2, {o[4], o[4]}, o[4]}, cause);
 }
 
-/* The first free emptied the span, and its class had one in reserve. */
+/* The first free emptied the span, and its class had another. */
 static void double_free_after_the_span(void **state) {
     void *a[4], *b[4];
     unsigned class = CLASS(2048);
@@ -281,6 +312,8 @@ int main(void) {
         cmocka_unit_test(given_objects_are_taken_again),
         cmocka_unit_test(fullest_span_first),
         cmocka_unit_test(empty_spans_go_back),
+        cmocka_unit_test(spans_move_between_shards),
+        cmocka_unit_test(objects_return_to_their_shards),
         cmocka_unit_test(spans_grow_with_use),
         cmocka_unit_test(depot),
         cmocka_unit_test(depot_of_large_objects),
