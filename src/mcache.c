@@ -14,10 +14,7 @@
 #include "options.h"
 #include "os.h"
 
-enum {
-    FIRST_CAPACITY = 8,
-    SWEEP_EVERY = 64, /* slow operations between two looks for idle classes */
-};
+enum { SWEEP_EVERY = 64 }; /* slow operations between two looks for idle classes */
 
 /* What a thread may cache without asking, and by how much it asks for more. */
 #define OWN_BUDGET (512 * KIB)
@@ -160,6 +157,14 @@ static void give_back(unsigned class, struct magazine *magazine) {
 
 /* ---- capacity ---- */
 
+/* Of a class that begins: 8, so that a thread which uses a class once sets nothing much aside. Fewer of
+ * more than 256 bytes; 16 of 8 bytes, which is a pair of cache lines: processors fetch them together,
+ * and two threads must not share one. */
+static unsigned first_capacity(size_t size) {
+    size_t most = max_size(8, 2 * CACHE_LINE / size);
+    return (unsigned)max_size(1, min_size(2 * KIB / size, most));
+}
+
 /* What a bin with two magazines of so many objects may hold. */
 static size_t magazine_cost(unsigned capacity, unsigned class) {
     return 2 * (size_t)capacity * class_to_size[class];
@@ -195,7 +200,7 @@ static bool set_capacity(struct mcache *cache, unsigned class, unsigned capacity
  * first one the capacity stays 0, and the class is served object by object. */
 static void grow_capacity(struct mcache *cache, unsigned class) {
     unsigned capacity = cache->bins[class].capacity;
-    unsigned wanted = capacity == 0 ? FIRST_CAPACITY : 2 * capacity;
+    unsigned wanted = capacity == 0 ? first_capacity(class_to_size[class]) : 2 * capacity;
     set_capacity(cache, class,
                  (unsigned)min_size(wanted, magazine_capacity_most(class_to_size[class])));
 }

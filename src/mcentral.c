@@ -178,18 +178,28 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
     return NULL;
 }
 
-static unsigned take_from_span(struct span *span, void **end, unsigned want) {
+/* Of a word of bits those that lie in whole free pairs of cache lines, if there are any: what one
+ * thread frees and another gets must not share a line with objects that the first still writes to. */
+static uint64_t apart(uint64_t word, size_t size) {
+    bool fits = is_power_of_two(size) && size < 2 * CACHE_LINE;
+    unsigned group = fits ? (unsigned)(2 * CACHE_LINE / size) : 1;
+    uint64_t starts = bits_runs(word, group) & (~UINT64_C(0) / bits_mask(0, group));
+    return starts != 0 ? starts * bits_mask(0, group) : word;
+}
+
+static unsigned take_from_span(struct span *span, void **end, unsigned want, bool few) {
     size_t size = class_to_size[span->class];
     unsigned got = 0, w = span->first_word;
     want = (unsigned)min_size(want, span->free);
     while (got < want) {
-        uint64_t word = span->bits[w];
+        uint64_t word = few ? apart(span->bits[w], size) : span->bits[w];
+        uint64_t rest = span->bits[w] ^ word;
         uintptr_t first = span->base + w * WORD_BITS * size;
         for (; word != 0 && got < want; word &= word - 1) {
             end[-1 - (int)got++] = (void *)(first + bits_lowest(word) * size);
         }
-        span->bits[w] = word;
-        w += word == 0;
+        span->bits[w] = rest | word;
+        w += span->bits[w] == 0;
     }
     span->first_word = (uint8_t)w;
     span->free = (uint16_t)(span->free - got);
@@ -202,6 +212,7 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
     struct mcentral *central = &centrals[shard][class];
     struct span *empty = NULL;
     unsigned got = 0;
+    bool few = !__libc_single_threaded && want * class_to_size[class] <= 4 * CACHE_LINE;
     lock_acquire(&central->lock);
     while (got < want) {
         struct span *span = fullest_locked(central);
@@ -212,7 +223,7 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
         if (span == NULL) {
             break;
         }
-        got += take_from_span(span, end - got, want - got);
+        got += take_from_span(span, end - got, want - got, few);
         relist_locked(central, span, &empty);
     }
     central->out += got;
