@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "background.h"
 #include "emergency.h"
 #include "fatal.h"
 #include "foreign.h"
@@ -72,16 +73,18 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
 /* ---- the border of the slow path ---- */
 
 static void leave(void) {
-    if (++mcache_front.operations % SCAVENGE_EVERY == 0) {
-        if (scavenge(os_milliseconds())) {
-            mcentral_trim_all();
-        }
+    bool look = ++mcache_front.operations % SCAVENGE_EVERY == 0;
+    if (look && scavenge(os_milliseconds())) {
+        mcentral_trim_all();
     }
     void *deferred = thread_leave();
     while (deferred != NULL) {
         void *next = *(void **)deferred;
         alloc_free(deferred);
         deferred = next;
+    }
+    if (look) {
+        background_wake();
     }
 }
 

@@ -36,11 +36,11 @@ struct arena {
     size_t limit;        /* bytes: the tables are for this many */
     uint8_t *page_class; /* a byte a page; 0: no small objects there. Readable for the whole limit,
                                 so that free needs no other test */
-    struct span **page_span; /* the span of each page of small objects, and of the first page of a
+    struct span **page_span;   /* the span of each page of small objects, and of the first page of a
                                 large block; NULL elsewhere. Readable as far as `opened` */
-    _Atomic size_t opened;   /* bytes: Ready is [base, base + opened) */
-    size_t reserved;         /* bytes: ours is [base, base + reserved) */
-    size_t reserve_step;     /* how much address space to add at a time */
+    _Atomic size_t opened;     /* bytes: Ready is [base, base + opened) */
+    size_t reserved;           /* bytes: ours is [base, base + reserved) */
+    size_t reserve_step;       /* how much address space to add at a time */
     size_t without_huge_pages; /* bytes from the start on which the kernel is to use none */
     struct pagemap pages;
     struct arena_table classes;
@@ -70,8 +70,9 @@ void arena_remove_last(void);
 #define ARENA_GRAIN (64 * KIB)
 bool arena_grow(struct arena *arena, size_t need, size_t want);
 
-/* Small heaps have no huge pages from the start. This rules them out on all that is reserved by now:
- * where the system wants them everywhere, the kernel would fill what was given back with them. */
+/* Small heaps have no huge pages from the start. This rules them out on all that is reserved by
+ * now: where the system wants them everywhere, the kernel would fill what was given back with them.
+ * */
 void arena_avoid_huge_pages(struct arena *arena);
 
 /* The bytes of the tables that are in use. */

@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 
+#include "background.h"
 #include "fatal.h"
 #include "goalloc.h"
 #include "options.h"
@@ -38,6 +39,7 @@ __attribute__((constructor)) void init_library(void) {
     }
     done = true;
     thread_start_with_libc();
+    background_allow();
     if (options.verbose) {
         introduce();
     }

@@ -30,7 +30,7 @@ void lock_acquire_slow(struct lock *lock);
 void lock_release_slow(struct lock *lock);
 
 /* Free -> held. While the C library knows of one thread only, plain accesses do: an atomic exchange
- * waits until the program's own stores have reached the cache, which costs more than all the rest. */
+ * waits until the program's own stores have reached the cache, which costs more than the rest. */
 ALWAYS_INLINE bool lock_set_held(struct lock *lock) {
     uint32_t expected = LOCK_FREE;
     if (__libc_single_threaded) {

@@ -53,14 +53,14 @@ static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
 static struct lock registry_lock = LOCK_INIT;
 static struct mcache *registry;
 static size_t registered;
-static _Atomic(struct mcache *) abandoned; /* of threads that a fork left behind */
+static _Atomic(struct mcache *) abandoned;   /* of threads that a fork left behind */
 static size_t shard_caches[MCENTRAL_SHARDS]; /* how many caches each shard has */
-static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
+static _Atomic size_t extra_budget;          /* what threads have been granted beyond their own */
 
 /* ---- creation ---- */
 
-/* Two shards a processor are enough to keep threads apart; each costs memory. The first thread needs
- * no system call to find shard 0. */
+/* Two shards a processor are enough to keep threads apart; each costs memory. The first thread
+ * needs no system call to find shard 0. */
 static unsigned shards_in_use(void) {
     static unsigned shards = 0;
     if (registered > 0 && shards == 0) {
@@ -157,9 +157,9 @@ static void give_back(unsigned class, struct magazine *magazine) {
 
 /* ---- capacity ---- */
 
-/* Of a class that begins: 8, so that a thread which uses a class once sets nothing much aside. Fewer of
- * more than 256 bytes; 16 of 8 bytes, which is a pair of cache lines: processors fetch them together,
- * and two threads must not share one. */
+/* Of a class that begins: 8, so that a thread which uses a class once sets nothing much aside.
+ * Fewer of more than 256 bytes; 16 of 8 bytes, which is a pair of cache lines: processors fetch
+ * them together, and two threads must not share one. */
 static unsigned first_capacity(size_t size) {
     size_t most = max_size(8, 2 * CACHE_LINE / size);
     return (unsigned)max_size(1, min_size(2 * KIB / size, most));
@@ -234,7 +234,8 @@ static void reset_bin(struct mcache *cache, unsigned class) {
 }
 
 /* The slots of a magazine that a top, of which only the low half is known, has below it. */
-__attribute__((no_sanitize("thread"))) static size_t slots_below(const struct magazine *magazine, uint32_t top) {
+__attribute__((no_sanitize("thread"))) static size_t slots_below(const struct magazine *magazine,
+                                                                 uint32_t top) {
     size_t end = top % MAGAZINE_BYTES == 0 ? MAGAZINE_BYTES : top % MAGAZINE_BYTES;
     size_t lowest = MAGAZINE_BYTES - magazine->capacity * sizeof(void *);
     return end > lowest ? (end - lowest) / sizeof(void *) : 0;

@@ -84,8 +84,8 @@ void mcache_flush(struct mcache *cache);
  * caches. */
 size_t mcache_total_bytes(size_t *caches);
 
-/* In the child of a fork, after the mcentrals: has what is in the caches of the threads that are not
- * here given back bit by bit; `mine` (or NULL) is the calling thread's. */
+/* In the child of a fork, after the mcentrals: has what is in the caches of the threads that are
+ * not here given back bit by bit; `mine` (or NULL) is the calling thread's. */
 void mcache_reset_in_child(struct mcache *mine);
 
 /* The same without the caches: only locks are mended. */

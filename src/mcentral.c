@@ -23,8 +23,8 @@ struct mcentral {
     uint32_t depot_count;
     uint32_t depot_low; /* the least that depot_count was since mcentral_trim came by */
     struct magazine *depot;
-    struct magazine *empties; /* empty magazines, left where full ones were taken */
-    struct span *bucket[SPAN_BUCKETS + 1]; /* the last: one span at most, all of it free */
+    struct magazine *empties;              /* empty magazines, left where full ones were taken */
+    struct span *bucket[SPAN_BUCKETS + 1]; /* the last: all of it is free, mostly one span */
     size_t out;
     size_t pages;
     size_t spans;
@@ -179,7 +179,8 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
 }
 
 /* Of a word of bits those that lie in whole free pairs of cache lines, if there are any: what one
- * thread frees and another gets must not share a line with objects that the first still writes to. */
+ * thread frees and another gets must not share a line with objects that the first still writes to.
+ * */
 static uint64_t apart(uint64_t word, size_t size) {
     bool fits = is_power_of_two(size) && size < 2 * CACHE_LINE;
     unsigned group = fits ? (unsigned)(2 * CACHE_LINE / size) : 1;
@@ -517,19 +518,22 @@ static void recount(struct span *span) {
     }
 }
 
-static void adopt(struct mcentral *central, struct span *span, struct span **empty) {
+/* Empty ones, too: the lock of the heap may be held by the frame that this process's only thread
+ * was interrupted in. */
+static void adopt_locked(struct mcentral *central, struct span *span) {
     recount(span);
-    span->bucket = SPAN_UNLISTED;
     count_span_locked(central, span);
     central->out += span->objects - span->free;
-    relist_locked(central, span, empty);
+    span->bucket = SPAN_UNLISTED;
+    if (span->free > 0) {
+        list_locked(central, span, span_bucket(span));
+    }
 }
 
 /* Lists the spans of a class anew, from the page tables and the bits. The magazines stay: their
  * lists change by single stores. */
 static void rebuild(unsigned shard, unsigned class) {
     struct mcentral *central = &centrals[shard][class];
-    struct span *empty = NULL;
     memset(central->bucket, 0, sizeof central->bucket);
     central->listed = 0;
     central->out = central->pages = central->spans = 0;
@@ -540,7 +544,7 @@ static void rebuild(unsigned shard, unsigned class) {
             struct span *span = arena->page_span[page];
             bool ours = span != NULL && span->class == class && shard_of_span(span) == shard;
             if (ours && arena_page(arena, span->base) == page) {
-                adopt(central, span, &empty);
+                adopt_locked(central, span);
             }
         }
     }
@@ -548,7 +552,6 @@ static void rebuild(unsigned shard, unsigned class) {
     for (struct magazine *full = central->depot; full != NULL; full = full->next) {
         central->depot_count++;
     }
-    free_spans(empty);
 }
 
 void mcentral_reset_in_child(void) {

@@ -10,8 +10,8 @@
  *
  * Spans with free objects are listed by occupancy in eight buckets and the fullest are used first,
  * so that nearly empty ones drain. An empty span goes back to the page heap at once. New spans are
- * short until the class has proved itself; before there is one, a shard takes over a span of another
- * that is half empty or more.
+ * short until the class has proved itself; before there is one, a shard takes over a span of
+ * another that is half empty or more.
  *
  * Objects come back many at a time, and here misuse shows that the fast path cannot see: an object
  * whose bit is set already was freed twice, an address between two objects was never handed out.

@@ -21,6 +21,7 @@ enum { FOREIGN_FORWARD, FOREIGN_WARN, FOREIGN_IGNORE, FOREIGN_ABORT };
     OPTION(stats, "STATS", FLAG, 0, 0, 1, "print statistics at exit")                              \
     OPTION(abort_conf, "ABORT_CONF", FLAG, 0, 0, 1, "end the process on a wrong option")           \
     OPTION(check, "CHECK", FLAG, 0, 0, 1, "no caches: verify every free at the call")              \
+    OPTION(background, "BACKGROUND", FLAG, 0, 0, 1, "a thread that gives idle memory back")        \
     OPTION(foreign, "FOREIGN", CHOICE, FOREIGN_FORWARD, 0, 3,                                      \
            "a pointer of another malloc: forward, warn, ignore or abort")                          \
     OPTION(thread_cache_max, "THREAD_CACHE_MAX", SIZE, 4 * MIB, 16 * KIB, GIB,                     \

@@ -59,8 +59,9 @@ bool os_move_pages(void *to, void *from, size_t size);
 /* Small heaps lose more to huge pages than they win: keeps the kernel from using them here. */
 void os_avoid_huge_pages(void *base, size_t size);
 
-/* Sleeps while *word is value; may return early. */
+/* Sleeps while *word is value, the second one not longer than that; may return early. */
 void os_futex_wait(const void *word, uint32_t value);
+void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds);
 void os_futex_wake(const void *word, int waiters);
 
 /* The processors that the calling thread may run on; 1 when the system does not tell. */

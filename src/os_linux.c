@@ -158,6 +158,12 @@ void os_futex_wait(const void *word, uint32_t value) {
     SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, 0, 0);
 }
 
+void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds) {
+    struct timespec time = {.tv_sec = milliseconds / 1000,
+                            .tv_nsec = milliseconds % 1000 * 1000000L};
+    SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &time, 0, 0);
+}
+
 void os_futex_wake(const void *word, int waiters) {
     SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
 }

@@ -18,10 +18,12 @@ static_assert(HEADER + INLINE_WORDS * sizeof(uint64_t) == CACHE_LINE, "one line 
 #define POOL(lines) FIXALLOC_INIT((lines)*CACHE_LINE, CACHE_LINE)
 static struct fixalloc pools[POOLS] = {POOL(1), POOL(2), POOL(3), POOL(5), POOL(9), POOL(17)};
 
-/* The error of emptiness, below 1 / 2^28, must not reach objects / SPAN_BUCKETS ... for 64-KiB spans
- * of the smallest objects it is 2^13 * 2^-28 of 8 / 2^13. */
-static_assert(64 * KIB / 8 <= UINT16_MAX && 64 * KIB / 8 / WORD_BITS <= UINT8_MAX,
-              "objects, free and first_word of such a span");
+/* Of such a span: the types of objects, free and first_word; and emptiness is rounded up, which
+ * must not lift a span with one object in use into the bucket of empty ones. */
+enum { OBJECTS_MOST = 64 * 1024 / 8 };
+static_assert(OBJECTS_MOST <= UINT16_MAX && OBJECTS_MOST / WORD_BITS <= UINT8_MAX, "see above");
+static_assert(OBJECTS_MOST < ((uint32_t)SPAN_BUCKETS << 28) / OBJECTS_MOST, "see above");
+
 static_assert((17 * CACHE_LINE - HEADER) * 8 >= 64 * KIB / 8, "64 KiB of 8-byte objects");
 
 static struct fixalloc *pool_for(uint32_t objects) {

@@ -35,7 +35,7 @@ struct span {
     uint8_t first_word;
     uint8_t class;
     _Atomic uint8_t shard; /* of the mcentral; changes under the locks of both shards */
-    uint8_t bucket; /* the mcentral list that it is on, or SPAN_UNLISTED */
+    uint8_t bucket;        /* the mcentral list that it is on, or SPAN_UNLISTED */
     bool needs_zero;
     struct span *next;
     struct span *prev;

@@ -87,7 +87,7 @@ static void mark_process(void) {
  * thread comes here before it takes its first lock. Two that come at the same time both register:
  * the handler does no harm when it runs twice, and a lock here could itself be held at a fork.
  */
-static void handle_forks(void) {
+void thread_handle_forks(void) {
     static atomic_bool done;
     if (!atomic_load_explicit(&done, memory_order_acquire)) {
         mark_process();
@@ -154,7 +154,7 @@ void thread_start_with_libc(void) {
 static SLOW_PATH void attach(void) {
     set_busy(true); /* what pthread_atfork may allocate comes from emergency memory */
     if (!__libc_single_threaded) {
-        handle_forks();
+        thread_handle_forks();
     }
     if (!atomic_load_explicit(&started, memory_order_acquire)) {
         start();

@@ -35,4 +35,7 @@ static inline struct mcache *thread_cache(void) {
  * the constructor calls it in case there was none. Idempotent. */
 void thread_start_with_libc(void);
 
+/* Before a second thread takes its first lock. */
+void thread_handle_forks(void);
+
 #endif

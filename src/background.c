@@ -1,0 +1,108 @@
+/*
+ * The background thread. It is created when there is something to give back for the first time,
+ * looks at the clock ten times a second as long as the free memory changes, and sleeps without a
+ * clock otherwise. It never allocates. See background.h and README.md.
+ */
+#include "background.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mcentral.h"
+#include "mheap.h"
+#include "options.h"
+#include "os.h"
+#include "scavenge.h"
+#include "thread.h"
+
+enum {
+    TICK_MS = 100,
+    TICKS_MOST = 30, /* without a change: longer than two periods of the scavenger */
+    STACK_BYTES = 64 * 1024,
+};
+
+#define WORTH_A_THREAD MIB
+
+enum state { FORBIDDEN, ABSENT, RUNNING, WAITING };
+static _Atomic uint32_t state = FORBIDDEN;
+
+static bool change_state(uint32_t from, uint32_t to) {
+    return atomic_compare_exchange_strong(&state, &from, to);
+}
+
+static size_t free_dirty(void) {
+    return mheap_get_stats().free_dirty;
+}
+
+static void tick_until_quiet(void) {
+    size_t before = free_dirty();
+    for (int ticks = 0; ticks < TICKS_MOST; ticks++) {
+        os_futex_wait_for(&state, RUNNING, TICK_MS);
+        if (scavenge(os_milliseconds())) {
+            mcentral_trim_all();
+        }
+        size_t now = free_dirty();
+        ticks = now == before ? ticks : 0;
+        before = now;
+    }
+}
+
+static void *run(void *unused) {
+    for (;;) {
+        tick_until_quiet();
+        atomic_store(&state, WAITING);
+        os_futex_wait(&state, WAITING);
+        atomic_store(&state, RUNNING);
+    }
+    return unused;
+}
+
+/* The child of a fork does not have the thread. */
+static void reset_in_child(void) {
+    atomic_store(&state, ABSENT);
+}
+
+static void handle_forks(void) {
+    static bool done;
+    if (!done) {
+        done = true;
+        thread_handle_forks();
+        pthread_atfork(NULL, NULL, reset_in_child);
+    }
+}
+
+/* It must not run the program's signal handlers. */
+static bool create(void) {
+    pthread_t thread;
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    sigfillset(&all);
+    handle_forks();
+    if (pthread_attr_init(&attributes) != 0) {
+        return false;
+    }
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool created = pthread_create(&thread, &attributes, run, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return created;
+}
+
+void background_allow(void) {
+    change_state(FORBIDDEN, ABSENT);
+}
+
+void background_wake(void) {
+    uint32_t now = atomic_load_explicit(&state, memory_order_relaxed);
+    if (now == WAITING && change_state(WAITING, RUNNING)) {
+        os_futex_wake(&state, 1);
+    } else if (now == ABSENT && options.background && free_dirty() >= WORTH_A_THREAD &&
+               change_state(ABSENT, RUNNING) && !create()) {
+        atomic_store(&state, FORBIDDEN);
+    }
+}
