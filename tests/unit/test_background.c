@@ -1,0 +1,116 @@
+/* The background thread: there only when it is asked for and has something to do, it gives idle
+ * memory back while nothing else runs, and a child of a fork can have one of its own. */
+#include <dirent.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "background.h"
+#include "mheap.h"
+#include "options.h"
+#include "os.h"
+#include "support.h"
+
+#define BIG (16 * MIB)
+
+enum { WAIT_MS = 20000, STEP_MS = 10 };
+
+static unsigned threads(void) {
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+        count += task->d_name[0] != '.';
+    }
+    closedir(tasks);
+    return count;
+}
+
+static void use_and_free(void) {
+    struct span *span = mheap_alloc_large(BIG, PAGE_SIZE);
+    CHECK(span != NULL);
+    fill((void *)span->base, BIG, 1);
+    mheap_free(span);
+}
+
+static void skip_where_nothing_goes_back(void) {
+    char *page = os_map(os_page_size());
+    CHECK(page != NULL);
+    if (!os_discard(page, os_page_size())) {
+        skip_child("this system gives nothing back");
+    }
+}
+
+static void wait_until_given_back(void) {
+    for (int i = 0; i < WAIT_MS / STEP_MS && mheap_get_stats().free_dirty >= MIB; i++) {
+        usleep(STEP_MS * 1000);
+    }
+    CHECK(mheap_get_stats().free_dirty < MIB);
+    CHECK(mheap_is_valid());
+}
+
+TEST_IN_CHILD(not_unasked) {
+    (void)unused;
+    background_allow();
+    use_and_free();
+    background_wake();
+    CHECK(threads() == 1);
+}
+
+TEST_IN_CHILD(not_before_it_is_allowed) {
+    (void)unused;
+    options.background = true;
+    use_and_free();
+    background_wake();
+    CHECK(threads() == 1);
+}
+
+TEST_IN_CHILD(not_for_nothing) {
+    (void)unused;
+    options.background = true;
+    background_allow();
+    background_wake();
+    CHECK(threads() == 1);
+}
+
+TEST_IN_CHILD(idle_memory_goes_back) {
+    (void)unused;
+    skip_where_nothing_goes_back();
+    options.background = true;
+    background_allow();
+    use_and_free();
+    background_wake();
+    CHECK(threads() == 2);
+    wait_until_given_back();
+}
+
+TEST_IN_CHILD(children_have_their_own) {
+    (void)unused;
+    skip_where_nothing_goes_back();
+    options.background = true;
+    background_allow();
+    use_and_free();
+    background_wake();
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(threads() == 1);
+        use_and_free();
+        background_wake();
+        CHECK(threads() == 2);
+        wait_until_given_back();
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(not_unasked),
+        cmocka_unit_test(not_before_it_is_allowed),
+        cmocka_unit_test(not_for_nothing),
+        cmocka_unit_test(idle_memory_goes_back),
+        cmocka_unit_test(children_have_their_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
