@@ -14,7 +14,7 @@
 #include "options.h"
 #include "os.h"
 
-enum { SWEEP_EVERY = 64 }; /* slow operations between two looks for idle classes */
+enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
 
 /* What a thread may cache without asking, and by how much it asks for more. */
 #define OWN_BUDGET (512 * KIB)

@@ -388,6 +388,9 @@ struct magazine *mcentral_exchange_for_full(unsigned shard, unsigned class,
         }
     }
     lock_release(&central->lock);
+    if (full != NULL) {
+        __builtin_prefetch(full->next); /* the next to go; its head is read with the lock held */
+    }
     return full;
 }
 
