@@ -178,9 +178,8 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
     return NULL;
 }
 
-/* Of a word of bits those that lie in whole free pairs of cache lines, if there are any: what one
- * thread frees and another gets must not share a line with objects that the first still writes to.
- * */
+/* Of a word of bits those that lie in whole free pairs of cache lines, if there are any: what a
+ * thread gets must not share a line with objects that another one writes to. */
 static uint64_t apart(uint64_t word, size_t size) {
     bool fits = is_power_of_two(size) && size < 2 * CACHE_LINE;
     unsigned group = fits ? (unsigned)(2 * CACHE_LINE / size) : 1;
@@ -285,7 +284,7 @@ static unsigned give_run_locked(struct mcentral *central, struct span *span, voi
         return 0;
     }
     run = count_run(objects, (unsigned)min_size(n, room), stride);
-    if (index * size != offset || run < RUN_LEAST) {
+    if (index * size != offset || index >= span->objects || run < RUN_LEAST) {
         return 0;
     }
     uint32_t first = stride == size ? index : index - (run - 1);

@@ -201,7 +201,7 @@ TEST_IN_CHILD(depot_of_large_objects) {
 struct misuse {
     unsigned class;
     unsigned n;
-    void *objects[3];
+    void *objects[6];
     const void *spoiled; /* what the message is about */
 };
 
@@ -259,6 +259,24 @@ static void pointer_into_an_object(void **state) {
         char *inside = (char *)object + offset;
         must_abort(give, &(struct misuse){class, 1, {inside}, inside}, cause);
     }
+}
+
+/* It looks like the neighbour of the objects that are freed with it. */
+static void pointer_behind_the_last_object(void **state) {
+    char cause[128];
+    char *o[11];
+    unsigned class = CLASS(1408);
+    (void)state;
+    take(class, (void **)o, COUNT_OF(o));
+    char *first = (char *)span_of(o[0])->base, *tail = first + 11 * 1408;
+    assert_int_equal(span_of(first)->objects, COUNT_OF(o));
+    snprintf(cause, sizeof cause, "pointer into the middle of a 1408-byte object that starts at %p",
+             (void *)tail);
+    struct misuse misuse = {class, 6, {tail}, tail};
+    for (unsigned i = 1; i < misuse.n; i++) {
+        misuse.objects[i] = tail - (size_t)i * 1408;
+    }
+    must_abort(give, &misuse, cause);
 }
 
 /* ---- threads ---- */
@@ -321,6 +339,7 @@ int main(void) {
         cmocka_unit_test(double_free),
         cmocka_unit_test(double_free_after_the_span),
         cmocka_unit_test(pointer_into_an_object),
+        cmocka_unit_test(pointer_behind_the_last_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
