@@ -23,17 +23,22 @@ static struct block make(struct rng *rng) {
     return block;
 }
 
+static void drop(struct block block) {
+    CHECK(block.bytes == NULL || (block.bytes[0] == 0xff && block.bytes[block.size - 1] == 0xff));
+    free(block.bytes);
+}
+
 int main(int argc, char **argv) {
     struct bench bench = bench_arguments(argc, argv, (struct bench){.threads = 1});
     struct rng rng = rng_make(bench.seed, 0);
     struct block block[SLOTS] = {{0}};
     for (size_t i = scaled(&bench, STEPS); i > 0; i--) {
         size_t slot = rng_below(&rng, SLOTS);
-        free(block[slot].bytes);
+        drop(block[slot]);
         block[slot] = make(&rng);
     }
     for (int i = 0; i < SLOTS; i++) {
-        free(block[i].bytes);
+        drop(block[i]);
     }
     return 0;
 }
