@@ -37,7 +37,8 @@ static size_t free_dirty(void) {
     return mheap_get_stats().free_dirty;
 }
 
-static void tick_until_quiet(void) {
+/* Returns the free memory that no longer changes. */
+static size_t tick_until_quiet(void) {
     size_t before = free_dirty();
     for (int ticks = 0; ticks < TICKS_MOST; ticks++) {
         os_futex_wait_for(&state, RUNNING, TICK_MS);
@@ -48,13 +49,16 @@ static void tick_until_quiet(void) {
         ticks = now == before ? ticks : 0;
         before = now;
     }
+    return before;
 }
 
 static void *run(void *unused) {
     for (;;) {
-        tick_until_quiet();
+        size_t quiet = tick_until_quiet();
         atomic_store(&state, WAITING);
-        os_futex_wait(&state, WAITING);
+        if (free_dirty() == quiet) { /* else something was freed while nobody could wake us */
+            os_futex_wait(&state, WAITING);
+        }
         atomic_store(&state, RUNNING);
     }
     return unused;

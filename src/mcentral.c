@@ -393,7 +393,7 @@ struct magazine *mcentral_exchange_for_full(unsigned shard, unsigned class,
     return full;
 }
 
-/* Two in any case, for the exchange; then up to 16, or as many full ones as the bytes allow. */
+/* Two in any case, for the exchange; then up to 8, or as many full ones as the bytes allow. */
 static bool has_room_locked(const struct mcentral *central, unsigned class) {
     size_t size = class_to_size[class], magazine = magazine_capacity_most(size) * size;
     return central->depot_count < max_size(2, min_size(DEPOT_MOST, DEPOT_BYTES / magazine));
@@ -550,7 +550,7 @@ static void rebuild(unsigned shard, unsigned class) {
             }
         }
     }
-    central->depot_count = 0;
+    central->depot_count = central->depot_low = 0;
     for (struct magazine *full = central->depot; full != NULL; full = full->next) {
         central->depot_count++;
     }
