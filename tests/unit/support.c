@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mheap.h"
+#include "os.h"
+
 enum { CHILD_SECONDS = 100, MOST_THREADS = 64 };
 
 /* ---- children ---- */
@@ -202,5 +205,20 @@ void limit_address_space(size_t more) {
     void *probe = mmap(NULL, 2 * more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (probe != MAP_FAILED) {
         skip_child("RLIMIT_AS has no effect here");
+    }
+}
+
+void use_and_free(size_t bytes) {
+    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE);
+    CHECK(span != NULL);
+    fill((void *)span->base, bytes, 1);
+    mheap_free(span);
+}
+
+void skip_where_nothing_goes_back(void) {
+    char *page = os_map(os_page_size());
+    CHECK(page != NULL);
+    if (!os_discard(page, os_page_size())) {
+        skip_child("this system gives nothing back");
     }
 }

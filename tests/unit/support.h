@@ -84,6 +84,12 @@ size_t page_faults(void);
 /* True for systems that let madvise succeed without doing anything, as qemu-user does. */
 bool takes_any_advice(void);
 
+/* A large block of the page heap, written to and freed. */
+void use_and_free(size_t bytes);
+
+/* Ends a child whose system keeps what is given back, as older qemu-user does. */
+void skip_where_nothing_goes_back(void);
+
 /* Limits the address space of a child to this many bytes beyond what it has mapped. Skips the child
  * where the system does not enforce it. */
 void limit_address_space(size_t more);

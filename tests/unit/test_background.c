@@ -7,7 +7,6 @@
 #include "background.h"
 #include "mheap.h"
 #include "options.h"
-#include "os.h"
 #include "support.h"
 
 #define BIG (16 * MIB)
@@ -25,21 +24,6 @@ static unsigned threads(void) {
     return count;
 }
 
-static void use_and_free(void) {
-    struct span *span = mheap_alloc_large(BIG, PAGE_SIZE);
-    CHECK(span != NULL);
-    fill((void *)span->base, BIG, 1);
-    mheap_free(span);
-}
-
-static void skip_where_nothing_goes_back(void) {
-    char *page = os_map(os_page_size());
-    CHECK(page != NULL);
-    if (!os_discard(page, os_page_size())) {
-        skip_child("this system gives nothing back");
-    }
-}
-
 static void wait_until_given_back(void) {
     for (int i = 0; i < WAIT_MS / STEP_MS && mheap_get_stats().free_dirty >= MIB; i++) {
         usleep(STEP_MS * 1000);
@@ -51,7 +35,7 @@ static void wait_until_given_back(void) {
 TEST_IN_CHILD(not_unasked) {
     (void)unused;
     background_allow();
-    use_and_free();
+    use_and_free(BIG);
     background_wake();
     CHECK(threads() == 1);
 }
@@ -59,7 +43,7 @@ TEST_IN_CHILD(not_unasked) {
 TEST_IN_CHILD(not_before_it_is_allowed) {
     (void)unused;
     options.background = true;
-    use_and_free();
+    use_and_free(BIG);
     background_wake();
     CHECK(threads() == 1);
 }
@@ -77,7 +61,7 @@ TEST_IN_CHILD(idle_memory_goes_back) {
     skip_where_nothing_goes_back();
     options.background = true;
     background_allow();
-    use_and_free();
+    use_and_free(BIG);
     background_wake();
     CHECK(threads() == 2);
     wait_until_given_back();
@@ -88,13 +72,13 @@ TEST_IN_CHILD(children_have_their_own) {
     skip_where_nothing_goes_back();
     options.background = true;
     background_allow();
-    use_and_free();
+    use_and_free(BIG);
     background_wake();
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
         CHECK(threads() == 1);
-        use_and_free();
+        use_and_free(BIG);
         background_wake();
         CHECK(threads() == 2);
         wait_until_given_back();

@@ -3,7 +3,6 @@
  * last period. The clock is the test's own.
  */
 #include "mheap.h"
-#include "os.h"
 #include "scavenge.h"
 #include "support.h"
 
@@ -12,21 +11,6 @@
 
 static size_t dirty(void) {
     return mheap_get_stats().free_dirty;
-}
-
-static void use_and_free(size_t bytes) {
-    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE);
-    CHECK(span != NULL);
-    fill((void *)span->base, bytes, 1);
-    mheap_free(span);
-}
-
-static void skip_where_nothing_goes_back(void) {
-    char *page = os_map(os_page_size());
-    CHECK(page != NULL);
-    if (!os_discard(page, os_page_size())) {
-        skip_child("this system gives nothing back");
-    }
 }
 
 /* The clock ticks from `from` for so long, in steps of 10 ms. Returns the end. */
