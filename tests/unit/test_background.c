@@ -13,6 +13,7 @@
 
 enum { WAIT_MS = 20000, STEP_MS = 10 };
 
+/* Of the whole process: under qemu's user emulation it has threads of the emulator, too. */
 static unsigned threads(void) {
     unsigned count = 0;
     DIR *tasks = opendir("/proc/self/task");
@@ -34,42 +35,50 @@ static void wait_until_given_back(void) {
 
 TEST_IN_CHILD(not_unasked) {
     (void)unused;
+    unsigned before = threads();
     background_allow();
     use_and_free(BIG);
     background_wake();
-    CHECK(threads() == 1);
+    CHECK(threads() == before);
 }
 
 TEST_IN_CHILD(not_before_it_is_allowed) {
     (void)unused;
+    unsigned before = threads();
     options.background = true;
     use_and_free(BIG);
     background_wake();
-    CHECK(threads() == 1);
+    CHECK(threads() == before);
 }
 
 TEST_IN_CHILD(not_for_nothing) {
     (void)unused;
+    unsigned before = threads();
     options.background = true;
     background_allow();
     background_wake();
-    CHECK(threads() == 1);
+    CHECK(threads() == before);
 }
 
 TEST_IN_CHILD(idle_memory_goes_back) {
     (void)unused;
     skip_where_nothing_goes_back();
+    unsigned before = threads();
     options.background = true;
     background_allow();
     use_and_free(BIG);
     background_wake();
-    CHECK(threads() == 2);
+    CHECK(threads() == before + 1);
     wait_until_given_back();
 }
 
 TEST_IN_CHILD(children_have_their_own) {
     (void)unused;
     skip_where_nothing_goes_back();
+    unsigned before = threads();
+    if (before > 1) {
+        skip_child("qemu 7 fails when the child of a process with threads creates one");
+    }
     options.background = true;
     background_allow();
     use_and_free(BIG);
@@ -77,10 +86,10 @@ TEST_IN_CHILD(children_have_their_own) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        CHECK(threads() == 1);
+        CHECK(threads() == before);
         use_and_free(BIG);
         background_wake();
-        CHECK(threads() == 2);
+        CHECK(threads() == before + 1);
         wait_until_given_back();
         _exit(0);
     }
