@@ -99,7 +99,7 @@ struct goalloc_stats {
     size_t mapped;       /* opened for reading and writing, backed or not */
     size_t retained;     /* mapped and free, given back to the system or never touched */
     size_t thread_cache; /* free blocks in the caches of threads */
-    size_t central_free; /* free blocks in partly used spans and in the shared depots */
+    size_t central_free; /* free blocks in partly used spans and the shared depots, free stacks */
     size_t free_pages;   /* free pages still backed by memory */
     size_t threads;      /* threads that have a cache */
 };

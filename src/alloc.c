@@ -13,6 +13,7 @@
 #include "mheap.h"
 #include "os.h"
 #include "scavenge.h"
+#include "stackpool.h"
 #include "thread.h"
 
 /* From here up, moving pages beats copying them. */
@@ -60,22 +61,28 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
     return (void *)span->base;
 }
 
+void alloc_release(void) {
+    mcentral_release();
+    stackpool_release();
+}
+
 /* One try, and one more after everything that is cached and shared has gone back to the heap. */
 #define WITH_RETRY(result, attempt)                                                                \
     do {                                                                                           \
         (result) = (attempt);                                                                      \
         if ((result) == NULL) {                                                                    \
-            mcentral_release();                                                                    \
+            alloc_release();                                                                       \
             (result) = (attempt);                                                                  \
         }                                                                                          \
     } while (0)
 
 /* ---- the border of the slow path ---- */
 
-static void leave(void) {
+void alloc_leave(void) {
     bool look = ++mcache_front.operations % SCAVENGE_EVERY == 0;
     if (look && scavenge(os_milliseconds())) {
         mcentral_trim_all();
+        stackpool_trim();
     }
     void *deferred = thread_leave();
     while (deferred != NULL) {
@@ -104,7 +111,7 @@ static void *alloc_large(size_t size, size_t align, bool *needs_zero) {
         return from_emergency(size, align);
     }
     WITH_RETRY(block, large_alloc(size, align, needs_zero));
-    leave();
+    alloc_leave();
     return block != NULL ? block : no_memory();
 }
 
@@ -118,7 +125,7 @@ SLOW_PATH void *alloc_malloc_slow(size_t size) {
         return from_emergency(size, 16);
     }
     WITH_RETRY(object, small_alloc(size_class(size)));
-    leave();
+    alloc_leave();
     return object != NULL ? object : no_memory();
 }
 
@@ -137,6 +144,9 @@ static struct span *require_span(const char *call, const struct arena *arena, co
         if (span == NULL || address - span->base >= span_bytes(span)) {
             fatal_misuse(call, pointer, "double free or wild pointer: no block in use is there");
         }
+    }
+    if (span->stack != 0) {
+        fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
     }
     if (span->class == 0 && span->base != address) {
         fatal_misuse(call, pointer,
@@ -185,7 +195,7 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
     } else {
         mheap_free(span);
     }
-    leave();
+    alloc_leave();
 }
 
 static size_t usable_size(const char *call, const void *pointer) {
@@ -275,7 +285,7 @@ static bool resize_in_place(struct span *span, size_t size) {
         return false;
     }
     bool done = mheap_resize(span, size);
-    leave();
+    alloc_leave();
     return done;
 }
 
@@ -332,8 +342,8 @@ size_t alloc_trim(size_t keep) {
     if (thread_cache() != NULL) {
         mcache_flush(thread_cache());
     }
-    mcentral_release();
+    alloc_release();
     size_t released = mheap_release(keep);
-    leave();
+    alloc_leave();
     return released;
 }

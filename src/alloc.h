@@ -68,6 +68,12 @@ void *alloc_aligned(size_t align, size_t size);
 /* 0 for NULL. */
 size_t alloc_usable_size(const void *pointer);
 
+/* Ends a slow operation that thread_enter began, with the work that is due now and then. */
+void alloc_leave(void);
+
+/* Between the two: what is free beyond the threads' caches goes back to the page heap. */
+void alloc_release(void);
+
 /* Gives everything free back but `keep` bytes; the bytes given back. */
 size_t alloc_trim(size_t keep);
 

@@ -10,6 +10,7 @@
 #include "arena.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "arch.h"
 #include "fatal.h"
@@ -249,26 +250,32 @@ size_t arena_table_bytes(const struct arena *arena) {
 
 /* ---- page tables ---- */
 
-void arena_set_span(struct arena *arena, struct span *span) {
-    size_t page = arena_page(arena, span->base);
-    arena->page_span[page] = span;
-    if (span->class == 0) {
-        return;
+/* The pages that its span must be found by: all of those of objects and of stacks, the first of a
+ * large block, and of a span with one stack, which may be huge, those up to where the stack begins,
+ * behind a guard. */
+static size_t entered_pages(const struct span *span) {
+    if (span->class != 0 || span->objects > 1) {
+        return span->pages;
     }
-    for (size_t i = 0; i < span->pages; i++) {
+    return span->stack == 0 ? 1 : min_size(span->pages, os_page_size() / PAGE_SIZE + 1);
+}
+
+void arena_set_span(struct arena *arena, struct span *span) {
+    size_t page = arena_page(arena, span->base), n = entered_pages(span);
+    for (size_t i = 0; i < n; i++) {
         arena->page_span[page + i] = span;
-        arena->page_class[page + i] = span->class;
+    }
+    if (span->class != 0) {
+        memset(arena->page_class + page, span->class, n);
     }
 }
 
 void arena_clear_span(struct arena *arena, const struct span *span) {
-    size_t page = arena_page(arena, span->base);
-    arena->page_span[page] = NULL;
-    if (span->class == 0) {
-        return;
+    size_t page = arena_page(arena, span->base), n = entered_pages(span);
+    if (span->class != 0) {
+        memset(arena->page_class + page, 0, n);
     }
-    for (size_t i = 0; i < span->pages; i++) {
-        arena->page_class[page + i] = 0;
+    for (size_t i = 0; i < n; i++) {
         arena->page_span[page + i] = NULL;
     }
 }

@@ -37,7 +37,7 @@ struct arena {
     uint8_t *page_class; /* a byte a page; 0: no small objects there. Readable for the whole limit,
                                 so that free needs no other test */
     struct span **page_span;   /* the span of each page of small objects, and of the first page of a
-                                large block; NULL elsewhere. Readable as far as `opened` */
+                                large block or stack; NULL elsewhere. Readable as far as `opened` */
     _Atomic size_t opened;     /* bytes: Ready is [base, base + opened) */
     size_t reserved;           /* bytes: ours is [base, base + reserved) */
     size_t reserve_step;       /* how much address space to add at a time */

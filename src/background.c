@@ -16,6 +16,7 @@
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
+#include "stackpool.h"
 #include "thread.h"
 
 enum {
@@ -44,6 +45,7 @@ static size_t tick_until_quiet(void) {
         os_futex_wait_for(&state, RUNNING, TICK_MS);
         if (scavenge(os_milliseconds())) {
             mcentral_trim_all();
+            stackpool_trim();
         }
         size_t now = free_dirty();
         ticks = now == before ? ticks : 0;

@@ -13,6 +13,7 @@
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
+#include "stackcache.h"
 
 enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
 
@@ -41,7 +42,8 @@ struct mcache {
     size_t budget;
     size_t spent;
     unsigned operations;
-    unsigned shard; /* of the mcentral */
+    unsigned shard;            /* of the mcentral */
+    struct stackcache *stacks; /* of an abandoned one: its thread's */
     struct bin bins[CLASS_COUNT];
 };
 
@@ -258,6 +260,7 @@ static SLOW_PATH void reclaim_abandoned(void) {
         destroy_magazine(class, &bin->spare);
     }
     if (cache != NULL) {
+        stackcache_destroy(cache->stacks);
         fixalloc_free(&pool, cache);
     }
 }
@@ -446,6 +449,8 @@ void mcache_flush(struct mcache *cache) {
 
 void mcache_destroy(struct mcache *cache) {
     mcache_flush(cache);
+    stackcache_destroy(cache->front->stacks);
+    cache->front->stacks = NULL;
     size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
     atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
     delist(cache);
@@ -481,6 +486,18 @@ size_t mcache_total_bytes(size_t *caches) {
     return bytes;
 }
 
+/* The same for stacks. A cache of stacks stays readable, too. */
+__attribute__((no_sanitize("thread"))) size_t mcache_total_stacks(size_t *bytes) {
+    size_t stacks = 0;
+    *bytes = 0;
+    lock_acquire(&registry_lock);
+    for (const struct mcache *cache = registry; cache != NULL; cache = cache->next) {
+        stackcache_count(cache->front->stacks, &stacks, bytes);
+    }
+    lock_release(&registry_lock);
+    return stacks;
+}
+
 /*
  * In the child of a fork. A thread that is not here stopped anywhere. Outside the slow path its
  * magazines are in order, but for one object that was on its way in or out and is lost; inside it,
@@ -497,6 +514,7 @@ static void abandon(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         cache->bins[class].top = (uint32_t)cache->front->top[class];
     }
+    cache->stacks = cache->front->stacks;
     cache->next = atomic_load_explicit(&abandoned, memory_order_relaxed);
     atomic_store_explicit(&abandoned, cache, memory_order_relaxed);
 }

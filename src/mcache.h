@@ -26,13 +26,15 @@
 #include "sizeclass.h"
 
 struct mcache;
+struct stackcache;
 
 struct mcache_front {
     uintptr_t top[CLASS_COUNT];
-    struct mcache *cache;     /* NULL: not yet; MCACHE_NONE: none any more, or none wanted */
-    _Atomic(void *) deferred; /* blocks freed while the slow path was busy, linked */
-    atomic_bool busy;         /* the slow path is running: a signal handler must not enter it */
-    uint8_t operations;       /* of the slow path, modulo 256 */
+    struct stackcache *stacks; /* NULL: not yet, or none any more */
+    struct mcache *cache;      /* NULL: not yet; MCACHE_NONE: none any more, or none wanted */
+    _Atomic(void *) deferred;  /* blocks freed while the slow path was busy, linked */
+    atomic_bool busy;          /* the slow path is running: a signal handler must not enter it */
+    uint8_t operations;        /* of the slow path, modulo 256 */
 };
 
 #define MCACHE_NONE ((struct mcache *)1)
@@ -67,7 +69,7 @@ ALWAYS_INLINE uintptr_t mcache_top(void **slot) {
 /* A cache for the calling thread, empty; NULL: no memory for it. Registered for the statistics. */
 struct mcache *mcache_create(struct mcache_front *front);
 
-/* Gives back every object and the cache itself. */
+/* Gives back every object, the thread's stacks and the cache itself. */
 void mcache_destroy(struct mcache *cache);
 
 /* The loaded magazine is empty: gets another object. NULL: no memory. */
@@ -83,6 +85,9 @@ void mcache_flush(struct mcache *cache);
 /* The bytes in all threads' caches (a snapshot, while the threads go on) and the number of
  * caches. */
 size_t mcache_total_bytes(size_t *caches);
+
+/* The stacks in all threads' caches of stacks, and their bytes. */
+size_t mcache_total_stacks(size_t *bytes);
 
 /* In the child of a fork, after the mcentrals: has what is in the caches of the threads that are
  * not here given back bit by bit; `mine` (or NULL) is the calling thread's. */

@@ -119,34 +119,49 @@ static bool take_any_locked(size_t least, size_t most, size_t align, struct run 
 
 /* ---- spans ---- */
 
-static void count_locked(size_t pages, unsigned class) {
+static void count_locked(size_t pages, bool large) {
     pages_in_use += pages;
-    pages_large += class == 0 ? pages : 0;
-    large_blocks += class == 0;
+    pages_large += large ? pages : 0;
+    large_blocks += large;
 }
 
-static void uncount_locked(size_t pages, unsigned class) {
+static void uncount_locked(size_t pages, bool large) {
     pages_in_use -= pages;
-    pages_large -= class == 0 ? pages : 0;
-    large_blocks -= class == 0;
+    pages_large -= large ? pages : 0;
+    large_blocks -= large;
 }
 
-static struct span *alloc_span(size_t least, size_t most, unsigned class, size_t align) {
+/* What a span is to hold: objects of a class, stacks of a kind, or, with no number, a block. */
+struct contents {
+    unsigned class;
+    unsigned kind;
+    unsigned stacks;
+};
+
+static struct span *create_span(const struct run *run, struct contents contents) {
+    uintptr_t base = arena_address(run->arena, run->page);
+    return contents.stacks == 0
+               ? span_create(base, run->pages, contents.class)
+               : span_create_stacks(base, run->pages, contents.kind, contents.stacks);
+}
+
+static struct span *alloc_span(size_t least, size_t most, struct contents contents, size_t align) {
+    bool large = contents.class == 0 && contents.stacks == 0;
     struct run run;
     lock_acquire(&heap_lock);
     bool taken = take_any_locked(least, most, align, &run);
     if (taken) {
-        count_locked(run.pages, class);
+        count_locked(run.pages, large);
     }
     lock_release(&heap_lock);
     if (!taken) {
         return NULL;
     }
-    struct span *span = span_create(arena_address(run.arena, run.page), run.pages, class);
+    struct span *span = create_span(&run, contents);
     if (span == NULL) {
         lock_acquire(&heap_lock);
         give_pages_locked(run.arena, run.page, run.pages, true);
-        uncount_locked(run.pages, class);
+        uncount_locked(run.pages, large);
         lock_release(&heap_lock);
         return NULL;
     }
@@ -156,7 +171,7 @@ static struct span *alloc_span(size_t least, size_t most, unsigned class, size_t
 }
 
 struct span *mheap_alloc_small(unsigned class, size_t least, size_t most) {
-    return alloc_span(least, most, class, PAGE_SIZE);
+    return alloc_span(least, most, (struct contents){.class = class}, PAGE_SIZE);
 }
 
 /* Eight steps per doubling: sizes repeat, so freed runs fit again, and a block that grows byte by
@@ -180,11 +195,17 @@ struct span *mheap_alloc_large(size_t bytes, size_t align) {
     if (pages > PAGES_MOST || align >> PAGE_SHIFT > PAGES_MOST) {
         return NULL;
     }
-    struct span *span = alloc_span(pages, pages, 0, align);
+    struct span *span = alloc_span(pages, pages, (struct contents){0}, align);
     if (span == NULL && exact < pages) { /* near the end of memory: not rounded */
-        span = alloc_span(exact, exact, 0, align);
+        span = alloc_span(exact, exact, (struct contents){0}, align);
     }
     return span;
+}
+
+struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks) {
+    size_t pages = pages_for(bytes);
+    struct contents contents = {.kind = kind, .stacks = stacks};
+    return alloc_span(pages, pages, contents, max_size(PAGE_SIZE, os_page_size()));
 }
 
 void mheap_free(struct span *span) {
@@ -192,7 +213,7 @@ void mheap_free(struct span *span) {
     arena_clear_span(arena, span);
     lock_acquire(&heap_lock);
     give_pages_locked(arena, arena_page(arena, span->base), span->pages, true);
-    uncount_locked(span->pages, span->class);
+    uncount_locked(span->pages, span_is_large(span));
     lock_release(&heap_lock);
     span_destroy(span);
 }

@@ -24,6 +24,9 @@ struct span *mheap_alloc_small(unsigned class, size_t least, size_t most);
 /* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. */
 struct span *mheap_alloc_large(size_t bytes, size_t align);
 
+/* The same for 1 to 64 stacks of a kind of stackpool.h, all free. */
+struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks);
+
 /* The span's pages become free; the descriptor is gone. No object in it may be in use. */
 void mheap_free(struct span *span);
 

@@ -18,6 +18,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* os_linux.c is the only implementation of this yet. */
+enum { OS_IS_WINDOWS = 0 };
+
 /* The system's page, a power of two, 4 KiB to 64 KiB on the systems that we know. */
 size_t os_page_size(void);
 
@@ -45,6 +48,21 @@ void *os_map(size_t size);
 /* None -> Ready; in the child of a fork, which has its own copy of all memory, the range reads
  * as zero again. NULL: refused, or not known to the system. */
 void *os_map_wiped_by_fork(size_t size);
+
+/* Ready -> Reserved, the memory given back; false: refused, unchanged. */
+bool os_forbid(void *base, size_t size);
+
+/*
+ * Ready -> Ready, but any access ends the process, until os_unmark_guards; the memory is given
+ * back. Unlike os_forbid it costs no mapping of its own. false: refused or not known to the system.
+ */
+bool os_mark_guard(void *base, size_t size);
+
+/* Takes all such marks in the range away; the pages that had one read as zero. */
+void os_unmark_guards(void *base, size_t size);
+
+/* The mappings that a process may have. */
+size_t os_mappings_most(void);
 
 /* Ready -> Ready, the memory given back; true: it reads as zero now, false: unchanged or
  * unknown. */

@@ -21,6 +21,10 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -122,6 +126,45 @@ static bool discard_zeroes(void) {
         atomic_store_explicit(&answer, known, memory_order_relaxed);
     }
     return known == YES;
+}
+
+bool os_forbid(void *base, size_t size) {
+    if (failed(SYSCALL(SYS_mprotect, base, size, PROT_NONE, 0, 0, 0))) {
+        return false;
+    }
+    SYSCALL(SYS_madvise, base, size, MADV_DONTNEED, 0, 0, 0);
+    return true;
+}
+
+/* Since Linux 6.13. */
+bool os_mark_guard(void *base, size_t size) {
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int answer;
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (known == UNKNOWN) {
+        known = advice_is_taken(base, size, MADV_GUARD_INSTALL) ? YES : NO;
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == YES && !failed(SYSCALL(SYS_madvise, base, size, MADV_GUARD_INSTALL, 0, 0, 0));
+}
+
+void os_unmark_guards(void *base, size_t size) {
+    SYSCALL(SYS_madvise, base, size, MADV_GUARD_REMOVE, 0, 0, 0);
+}
+
+size_t os_mappings_most(void) {
+    enum { DEFAULT = 65530 };
+    char text[24];
+    int fd = os_open_file("/proc/sys/vm/max_map_count");
+    ssize_t length = fd >= 0 ? os_read(fd, text, sizeof text) : 0;
+    size_t most = 0;
+    for (ssize_t i = 0; i < length && text[i] >= '0' && text[i] <= '9'; i++) {
+        most = most * 10 + (size_t)(text[i] - '0');
+    }
+    if (fd >= 0) {
+        os_close(fd);
+    }
+    return most > 0 ? most : DEFAULT;
 }
 
 bool os_discard(void *base, size_t size) {

@@ -26,9 +26,9 @@ static_assert(OBJECTS_MOST < ((uint32_t)SPAN_BUCKETS << 28) / OBJECTS_MOST, "see
 
 static_assert((17 * CACHE_LINE - HEADER) * 8 >= 64 * KIB / 8, "64 KiB of 8-byte objects");
 
-static struct fixalloc *pool_for(uint32_t objects) {
+static struct fixalloc *pool_for(size_t words) {
     unsigned pool = 0;
-    while ((pools[pool].size - HEADER) * 8 < align_up(objects, WORD_BITS)) {
+    while ((pools[pool].size - HEADER) / sizeof(uint64_t) < words) {
         pool++;
     }
     return &pools[pool];
@@ -44,7 +44,7 @@ static void set_all_free(struct span *span) {
 
 struct span *span_create(uintptr_t base, size_t pages, unsigned class) {
     size_t objects = class == 0 ? 0 : (pages << PAGE_SHIFT) / class_to_size[class];
-    struct span *span = fixalloc_alloc(pool_for((uint32_t)objects));
+    struct span *span = fixalloc_alloc(pool_for((objects + WORD_BITS - 1) / WORD_BITS));
     if (span == NULL) {
         return NULL;
     }
@@ -62,8 +62,26 @@ struct span *span_create(uintptr_t base, size_t pages, unsigned class) {
     return span;
 }
 
+struct span *span_create_stacks(uintptr_t base, size_t pages, unsigned kind, unsigned stacks) {
+    struct span *span = fixalloc_alloc(pool_for(SPAN_STACK_WORDS));
+    if (span == NULL) {
+        return NULL;
+    }
+    *span = (struct span){
+        .base = base,
+        .pages = (uint32_t)pages,
+        .objects = (uint16_t)stacks,
+        .free = (uint16_t)stacks,
+        .stack = (uint8_t)(kind + 1),
+        .bucket = SPAN_UNLISTED,
+    };
+    memset(span->bits, 0, SPAN_STACK_WORDS * sizeof span->bits[0]);
+    set_all_free(span);
+    return span;
+}
+
 void span_destroy(struct span *span) {
-    fixalloc_free(pool_for(span->objects), span);
+    fixalloc_free(pool_for(span->stack != 0 ? SPAN_STACK_WORDS : span_words(span)), span);
 }
 
 void span_reset_in_child(void) {

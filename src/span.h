@@ -1,7 +1,7 @@
 /*
- * A span: a run of pages that holds objects of one class, or one large block. Its descriptor lies
- * out of line, with one bit an object behind it, so that a write past the end of an object cannot
- * reach it and a free object's memory is never touched. See README.md.
+ * A span: a run of pages that holds objects of one class, one large block, or stacks. Its
+ * descriptor lies out of line, with one bit an object behind it, so that a write past the end of an
+ * object cannot reach it and a free object's memory is never touched. See README.md.
  */
 #ifndef GOALLOC_SPAN_H
 #define GOALLOC_SPAN_H
@@ -14,16 +14,18 @@
 #include "bits.h"
 #include "sizeclass.h"
 
-enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8 };
+enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5 };
 
 /*
  * Small: class != 0, free == the ones in bits[0 .. words), 0 <= free <= objects,
  *        objects * size <= pages * PAGE_SIZE; every word below first_word is 0.
- * Large: class == 0, objects == free == 0, the block is all of the pages.
+ * Large: class == stack == 0, objects == free == 0, the block is all of the pages.
+ * Stacks: class == 0, stack != 0, 1 <= objects <= 64, free == the ones in bits[0]; what the other
+ *        words tell of each stack, and the rest, is stackpool.c's.
  *
  * base, pages, objects, magic and class change only under the lock of the heap, while no object is
  * out (a large block's pages: while its owner resizes it); the rest is guarded by the lock of the
- * class's mcentral.
+ * class's mcentral, or of the pool of stacks.
  */
 struct span {
     uintptr_t base;
@@ -37,6 +39,7 @@ struct span {
     _Atomic uint8_t shard; /* of the mcentral; changes under the locks of both shards */
     uint8_t bucket;        /* the mcentral list that it is on, or SPAN_UNLISTED */
     bool needs_zero;
+    uint8_t stack; /* of stacks: their kind in stackpool.h, plus 1 */
     struct span *next;
     struct span *prev;
     uint64_t bits[]; /* 1: free */
@@ -44,6 +47,10 @@ struct span {
 
 /* A descriptor with all objects free; NULL: no memory for it. */
 struct span *span_create(uintptr_t base, size_t pages, unsigned class);
+
+/* The same for 1 to 64 stacks of a kind. */
+struct span *span_create_stacks(uintptr_t base, size_t pages, unsigned kind, unsigned stacks);
+
 void span_destroy(struct span *span);
 
 /* In the child of a fork. */
@@ -55,6 +62,10 @@ ALWAYS_INLINE unsigned span_words(const struct span *span) {
 
 ALWAYS_INLINE size_t span_bytes(const struct span *span) {
     return (size_t)span->pages << PAGE_SHIFT;
+}
+
+ALWAYS_INLINE bool span_is_large(const struct span *span) {
+    return span->class == 0 && span->stack == 0;
 }
 
 /* The size of each of its blocks. */

@@ -7,13 +7,32 @@
 #include "mheap.h"
 #include "persistent.h"
 #include "print.h"
+#include "stackpool.h"
 
 static size_t minus(size_t a, size_t b) {
     return a > b ? a - b : 0; /* snapshots of different moments */
 }
 
+/* What is in threads' caches is out of the pools. */
+void stats_get_stacks(struct goalloc_stack_stats *out) {
+    struct stackpool_stats pools = stackpool_get_stats();
+    size_t cached_bytes, cached = mcache_total_stacks(&cached_bytes);
+    cached = min_size(cached, pools.out);
+    cached_bytes = min_size(cached_bytes, pools.out_bytes);
+    *out = (struct goalloc_stack_stats){
+        .stacks = pools.out - cached,
+        .bytes = pools.out_bytes - cached_bytes,
+        .free_stacks = pools.free + cached,
+        .free_bytes = pools.free_bytes + cached_bytes,
+        .guards = pools.guards,
+        .guards_most = pools.guards_most,
+    };
+}
+
 void stats_get(struct goalloc_stats *out) {
     struct mheap_stats heap = mheap_get_stats();
+    struct goalloc_stack_stats stacks;
+    stats_get_stacks(&stacks);
     size_t out_of_spans = 0, depots = 0, spans = 0;
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct mcentral_stats central = mcentral_get_stats(class);
@@ -23,8 +42,8 @@ void stats_get(struct goalloc_stats *out) {
     }
     *out = (struct goalloc_stats){0};
     out->thread_cache = mcache_total_bytes(&out->threads);
-    out->allocated = minus(out_of_spans, depots + out->thread_cache) + heap.large;
-    out->central_free = minus(spans, out_of_spans) + depots;
+    out->allocated = minus(out_of_spans, depots + out->thread_cache) + heap.large + stacks.bytes;
+    out->central_free = minus(spans, out_of_spans) + depots + stacks.free_bytes;
     out->active = heap.in_use;
     out->metadata = persistent_bytes() + heap.tables;
     out->free_pages = heap.free_dirty;
@@ -44,7 +63,9 @@ static void print_class(int fd, unsigned class) {
 
 void stats_print(int fd) {
     struct goalloc_stats stats;
+    struct goalloc_stack_stats stacks;
     stats_get(&stats);
+    stats_get_stacks(&stacks);
     print_fd(fd, "goalloc: statistics, in bytes\n");
     print_fd(fd, "goalloc:   allocated     %12zu  in blocks of the program\n", stats.allocated);
     print_fd(fd, "goalloc:   active        %12zu  in pages that hold blocks\n", stats.active);
@@ -56,6 +77,10 @@ void stats_print(int fd) {
     print_fd(fd, "goalloc:   retained      %12zu  free and not backed by memory\n", stats.retained);
     print_fd(fd, "goalloc:   metadata      %12zu  descriptors and tables\n", stats.metadata);
     print_fd(fd, "goalloc:   mapped        %12zu  open for reading and writing\n", stats.mapped);
+    if (stacks.stacks + stacks.free_stacks > 0) {
+        print_fd(fd, "goalloc:   stacks        %12zu  in %zu stacks; %zu are free\n", stacks.bytes,
+                 stacks.stacks, stacks.free_stacks);
+    }
     print_fd(fd, "goalloc:         size    spans   span bytes          out     in depot\n");
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         print_class(fd, class);

@@ -8,9 +8,11 @@
 #include <stdio.h>
 
 #include "goalloc.h"
+#include "goalloc_stack.h"
 
 /* The parts are read one after another while other threads run, so they may not add up exactly. */
 void stats_get(struct goalloc_stats *out);
+void stats_get_stacks(struct goalloc_stack_stats *out);
 
 /* As text, without allocating. */
 void stats_print(int fd);

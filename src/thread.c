@@ -22,6 +22,8 @@
 #include "options.h"
 #include "os.h"
 #include "persistent.h"
+#include "stackcache.h"
+#include "stackpool.h"
 
 static struct lock start_lock = LOCK_INIT;
 static atomic_bool started;
@@ -53,6 +55,8 @@ static void reset_locks(void) {
     mheap_reset_in_child();
     magazine_reset_in_child();
     mcentral_reset_in_child();
+    stackpool_reset_in_child();
+    stackcache_reset_in_child();
 }
 
 static void reset_in_child(void) {
