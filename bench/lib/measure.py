@@ -58,8 +58,9 @@ class Results:
         self.interrupted = False
 
     def alive(self, row):
-        """The allocators that have not lost a row."""
-        return [a for a in self.allocators if self.cells[row.name][a.name].lost is None]
+        """The allocators that have not lost a row. Those of stacks are goalloc's alone."""
+        return [a for a in self.allocators if self.cells[row.name][a.name].lost is None
+                and (row.group != "stacks" or a.kind in ("goalloc", "revision"))]
 
 
 # ---- one run ----

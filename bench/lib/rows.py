@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Optional
 
-GROUPS = ("single", "server", "sharing", "large", "memory", "latency", "program")
+GROUPS = ("single", "server", "sharing", "large", "memory", "latency", "stacks", "program")
 
 
 @dataclass
