@@ -332,9 +332,22 @@ static void runs_with(struct page_runs *runs, const uint64_t *words, uint32_t fi
     runs->longest = high - low > runs->longest ? high - low : runs->longest;
 }
 
-/* Clears the bits of pages of one chunk; returns how many were dirty. */
+static void fill_chunk(struct page_chunk *chunk, enum page_set set, uint8_t byte) {
+    memset(chunk->bits[set], byte, sizeof chunk->bits[set]);
+}
+
+/* Clears the bits of pages of one chunk; returns how many were dirty. A block of gigabytes is
+ * hundreds of whole chunks, which are of one kind mostly. */
 static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
+    struct page_chunk *chunk = &map->chunks[page / CHUNK_PAGES];
     size_t dirty = 0;
+    if (n == CHUNK_PAGES &&
+        map->level[0][page / CHUNK_PAGES].set[PAGES_DIRTY].start == CHUNK_PAGES) {
+        fill_chunk(chunk, PAGES_FREE, 0);
+        atomic_signal_fence(memory_order_seq_cst);
+        fill_chunk(chunk, PAGES_DIRTY, 0);
+        return CHUNK_PAGES;
+    }
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         uint64_t *was_dirty = &part.chunk->bits[PAGES_DIRTY][part.word];
@@ -350,6 +363,12 @@ static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
 }
 
 static void set_pages(const struct pagemap *map, size_t page, size_t n, bool dirty) {
+    if (n == CHUNK_PAGES && dirty) {
+        fill_chunk(&map->chunks[page / CHUNK_PAGES], PAGES_DIRTY, 0xff);
+        atomic_signal_fence(memory_order_seq_cst);
+        fill_chunk(&map->chunks[page / CHUNK_PAGES], PAGES_FREE, 0xff);
+        return;
+    }
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         if (dirty) {
