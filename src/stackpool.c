@@ -205,7 +205,13 @@ static void give_bits_locked(struct stackpool *pool, struct span *span, uint64_t
     }
 }
 
-static bool take_locked(struct stackpool *pool, unsigned kind, void **low, bool *clean) {
+/* What a caller takes: of the last stack, whether it is clean; of each, a bit: has it no guard? */
+struct take {
+    bool clean;
+    uint64_t unguarded;
+};
+
+static bool take_locked(struct stackpool *pool, unsigned kind, void **low, struct take *take) {
     if (pool->spans == NULL && !add_span_locked(pool, kind)) {
         return false;
     }
@@ -214,16 +220,17 @@ static bool take_locked(struct stackpool *pool, unsigned kind, void **low, bool 
     unsigned index = bits_lowest(used != 0 ? used : span->bits[FREE]);
     take_bits_locked(pool, span, bits_mask(index, 1));
     *low = (void *)stack_low(span, index);
-    *clean = used == 0;
+    take->clean = used == 0;
+    take->unguarded = take->unguarded << 1 | (~span->bits[GUARDED] >> index & 1);
     return true;
 }
 
 static unsigned take_many(struct stackpool *pool, unsigned kind, void **lows, unsigned want,
-                          bool *clean) {
+                          struct take *take) {
     unsigned got = 0;
     lock_acquire(&pool->lock);
     while (got < want && (got == 0 || pool->spans != NULL) &&
-           take_locked(pool, kind, &lows[got], clean)) {
+           take_locked(pool, kind, &lows[got], take)) {
         got++;
     }
     lock_release(&pool->lock);
@@ -234,26 +241,20 @@ static unsigned index_of(const struct span *span, const void *low) {
     return object_index(span->magic, (uintptr_t)low - span->base);
 }
 
-static bool is_guarded(const struct span *span, unsigned index) {
-    return __atomic_load_n(&span->bits[GUARDED], __ATOMIC_RELAXED) >> index & 1;
-}
-
 unsigned stackpool_take(unsigned kind, void **lows, unsigned want, bool *clean) {
     struct stackpool *pool = &pools[kind];
-    unsigned got = take_many(pool, kind, lows, want, clean), good = 0;
-    if (stack_guard(kind) == 0) {
-        return got;
-    }
-    while (good < got) {
+    struct take take = {0};
+    unsigned got = take_many(pool, kind, lows, want, &take), good = 0;
+    *clean = take.clean;
+    for (; stack_guard(kind) != 0 && good < got; good++) {
         struct span *span = stack_span(lows[good]);
-        unsigned index = index_of(span, lows[good]);
-        if (!is_guarded(span, index) && !place_guard(pool, span, index)) {
+        bool unguarded = take.unguarded >> (got - 1 - good) & 1;
+        if (unguarded && !place_guard(pool, span, index_of(span, lows[good]))) {
             stackpool_give(kind, lows + good, got - good, "goalloc_stack_alloc");
-            break;
+            return good;
         }
-        good++;
     }
-    return good;
+    return got;
 }
 
 /* ---- give ---- */
@@ -417,7 +418,7 @@ static void adopt_locked(struct stackpool *pool, struct span *span) {
 }
 
 /* From the page tables and the bits, as in mcentral.c. What was on its way is not free: it is
- * lost. */
+ * lost; so is an empty span, of which another thread may have removed some guards. */
 static void rebuild(unsigned kind) {
     struct stackpool *pool = &pools[kind];
     pool->spans = NULL;
