@@ -248,6 +248,15 @@ size_t arena_table_bytes(const struct arena *arena) {
     return pages * (sizeof(uint8_t) + sizeof(struct span *)) + arena->pages.chunk_count * per_chunk;
 }
 
+SLOW_PATH struct arena *arena_search(uintptr_t address) {
+    for (unsigned i = 1, n = arena_count(); i < n; i++) {
+        if (address - arenas[i].base < arena_opened(&arenas[i])) {
+            return &arenas[i];
+        }
+    }
+    return NULL;
+}
+
 /* ---- page tables ---- */
 
 /* The pages that its span must be found by: all of those of objects and of stacks, the first of a

@@ -90,17 +90,13 @@ ALWAYS_INLINE uintptr_t arena_address(const struct arena *arena, size_t page) {
     return arena->base + (page << PAGE_SHIFT);
 }
 
+/* The arena, but the first, that an address lies in. */
+struct arena *arena_search(uintptr_t address);
+
 /* The arena that an address lies in; NULL: none. Mostly it is the first. */
 static inline struct arena *arena_of(uintptr_t address) {
-    if (LIKELY(address - arenas[0].base < arena_opened(&arenas[0]))) {
-        return &arenas[0];
-    }
-    for (unsigned i = 1, n = arena_count(); i < n; i++) {
-        if (address - arenas[i].base < arena_opened(&arenas[i])) {
-            return &arenas[i];
-        }
-    }
-    return NULL;
+    bool first = address - arenas[0].base < arena_opened(&arenas[0]);
+    return LIKELY(first) ? &arenas[0] : arena_search(address);
 }
 
 /* The span that holds an address of a small object, or that begins at a large block's address;

@@ -30,8 +30,11 @@ enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5 };
 struct span {
     uintptr_t base;
     uint32_t pages;
-    uint32_t magic;     /* class_to_magic[class] */
-    uint32_t emptiness; /* SPAN_BUCKETS / objects, times 2^28, rounded up: see span_bucket */
+    uint32_t magic; /* class_to_magic[class] */
+    union {
+        uint32_t emptiness; /* SPAN_BUCKETS / objects, times 2^28, rounded up: see span_bucket */
+        uint32_t stride;    /* of stacks: bytes from one to the next */
+    };
     uint16_t objects;
     uint16_t free;
     uint8_t first_word;

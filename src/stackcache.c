@@ -15,8 +15,10 @@ struct stackcache *stackcache_create(bool keeps) {
     }
     memset(cache, 0, sizeof *cache);
     cache->guarded_least = os_page_size();
-    for (unsigned kind = 0; keeps && kind < STACK_SMALL_KINDS; kind++) {
-        cache->bins[kind].most = (uint32_t)(STACKCACHE_BYTES / stack_size(kind));
+    for (unsigned kind = 0; kind < STACK_SMALL_KINDS; kind++) {
+        struct stack_bin *bin = &cache->bins[kind];
+        bin->top = bin->slot;
+        bin->end = bin->slot + (keeps ? STACKCACHE_BYTES / stack_size(kind) : 0);
     }
     return cache;
 }
@@ -30,27 +32,28 @@ void stackcache_destroy(struct stackcache *cache) {
 
 void *stackcache_refill(struct stackcache *cache, unsigned kind) {
     struct stack_bin *bin = &cache->bins[kind];
+    unsigned half = (unsigned)(bin->end - bin->slot + 1) / 2;
     void *low = NULL;
     bool clean;
-    bin->count = stackpool_take(kind, bin->slot, (bin->most + 1) / 2, &clean);
+    bin->top = bin->slot + stackpool_take(kind, bin->slot, half, &clean);
     return stackcache_pop(cache, kind, &low) || stackpool_take(kind, &low, 1, &clean) > 0 ? low
                                                                                           : NULL;
 }
 
 /* The older half, and all of one. */
 static void empty_half(struct stack_bin *bin, unsigned kind, const char *call) {
-    unsigned n = (bin->count + 1) / 2;
-    stackpool_give(kind, bin->slot, n, call);
-    bin->count -= n;
-    memmove(bin->slot, bin->slot + n, bin->count * sizeof bin->slot[0]);
+    size_t count = (size_t)(bin->top - bin->slot), n = (count + 1) / 2;
+    stackpool_give(kind, bin->slot, (unsigned)n, call);
+    bin->top -= n;
+    memmove(bin->slot, bin->slot + n, (count - n) * sizeof bin->slot[0]);
 }
 
 void stackcache_overflow(struct stackcache *cache, unsigned kind, void *low, const char *call) {
     struct stack_bin *bin = &cache->bins[kind];
-    if (bin->count > 0 && bin->slot[bin->count - 1] == low) {
+    if (bin->top[-1] == low) {
         fatal_misuse(call, low, "double free of a stack of %zu bytes", stack_size(kind));
     }
-    if (bin->count > 0) {
+    if (bin->top > bin->slot) {
         empty_half(bin, kind, call);
     }
     if (!stackcache_push(cache, kind, low)) {
@@ -82,9 +85,9 @@ void stackcache_flush(struct stackcache *cache) {
     stackcache_drain(cache);
     for (unsigned kind = 0; kind < STACK_SMALL_KINDS; kind++) {
         struct stack_bin *bin = &cache->bins[kind];
-        if (bin->count > 0) {
-            stackpool_give(kind, bin->slot, bin->count, "goalloc_stack_free");
-            bin->count = 0;
+        if (bin->top > bin->slot) {
+            stackpool_give(kind, bin->slot, (unsigned)(bin->top - bin->slot), "goalloc_stack_free");
+            bin->top = bin->slot;
         }
     }
 }
@@ -92,7 +95,9 @@ void stackcache_flush(struct stackcache *cache) {
 __attribute__((no_sanitize("thread"))) void stackcache_count(const struct stackcache *cache,
                                                              size_t *stacks, size_t *bytes) {
     for (unsigned kind = 0; cache != NULL && kind < STACK_SMALL_KINDS; kind++) {
-        size_t count = *(const volatile uint32_t *)&cache->bins[kind].count;
+        const struct stack_bin *bin = &cache->bins[kind];
+        size_t count = (size_t)(*(void **const volatile *)&bin->top - bin->slot);
+        count = min_size(count, STACKCACHE_SLOTS); /* of a cache that is in use no more: anything */
         *stacks += count;
         *bytes += count * stack_size(kind);
     }

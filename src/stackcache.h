@@ -8,6 +8,7 @@
 #ifndef GOALLOC_STACKCACHE_H
 #define GOALLOC_STACKCACHE_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,12 +18,17 @@
 
 enum { STACKCACHE_BYTES = 32768, STACKCACHE_SLOTS = STACKCACHE_BYTES / STACK_LEAST };
 
-/* 0 <= count <= most */
+/* The stacks are in [slot, top), slot <= top <= end; bottom is NULL, so that an empty bin has no
+ * last one. */
 struct stack_bin {
-    uint32_t count;
-    uint32_t most;
+    void **top;
+    void **end;
+    void *bottom;
     void *slot[STACKCACHE_SLOTS];
 };
+static_assert(offsetof(struct stack_bin, slot) ==
+                  offsetof(struct stack_bin, bottom) + sizeof(void *),
+              "what is below the first slot");
 
 struct stackcache {
     void *retired;        /* nothing may touch it before the thread runs elsewhere */
@@ -41,22 +47,24 @@ void stackcache_destroy(struct stackcache *cache);
  * no stack twice. False: no stack; no room, or the last one is this one. */
 ALWAYS_INLINE bool stackcache_pop(struct stackcache *cache, unsigned kind, void **low) {
     struct stack_bin *bin = &cache->bins[kind];
-    if (bin->count == 0) {
+    void **top = bin->top;
+    *low = top[-1];
+    if (UNLIKELY(*low == NULL)) {
         return false;
     }
-    *low = bin->slot[bin->count - 1];
-    bin->count--;
+    bin->top = top - 1;
     return true;
 }
 
 ALWAYS_INLINE bool stackcache_push(struct stackcache *cache, unsigned kind, void *low) {
     struct stack_bin *bin = &cache->bins[kind];
-    if (bin->count == bin->most || (bin->count > 0 && bin->slot[bin->count - 1] == low)) {
+    void **top = bin->top;
+    if (UNLIKELY(top == bin->end || top[-1] == low)) {
         return false;
     }
-    bin->slot[bin->count] = low;
+    *top = low;
     atomic_signal_fence(memory_order_release);
-    bin->count++;
+    bin->top = top + 1;
     return true;
 }
 

@@ -142,6 +142,7 @@ static bool add_span_locked(struct stackpool *pool, unsigned kind) {
         return false;
     }
     span->magic = stride_magic(kind);
+    span->stride = (uint32_t)stack_stride(kind);
     span->bits[CLEAN] = span->needs_zero ? 0 : span->bits[FREE];
     pool->free += stacks;
     list_locked(pool, span);

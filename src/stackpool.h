@@ -69,10 +69,9 @@ ALWAYS_INLINE unsigned stack_span_kind(const struct span *span) {
     return span->stack - 1u;
 }
 
-/* The lowest usable address of a stack of the span. */
+/* The lowest usable address of a stack of the span: behind its guard. */
 ALWAYS_INLINE uintptr_t stack_low(const struct span *span, unsigned index) {
-    unsigned kind = stack_span_kind(span);
-    return span->base + index * stack_stride(kind) + stack_guard(kind);
+    return span->base + (index + 1) * (size_t)span->stride - stack_size(stack_span_kind(span));
 }
 
 /* The span of the stack whose lowest usable address this is; NULL: there is none. */
