@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "background.h"
+#include "block.h"
+#include "check.h"
 #include "emergency.h"
 #include "fatal.h"
 #include "foreign.h"
 #include "mcentral.h"
 #include "mheap.h"
+#include "options.h"
 #include "os.h"
 #include "scavenge.h"
 #include "stackpool.h"
@@ -100,8 +103,21 @@ static void *from_emergency(size_t size, size_t align) {
     return block != NULL ? block : no_memory();
 }
 
+/* In checked modes. False: this allocation goes the usual way. */
+static bool alloc_checked(size_t size, size_t align, const void *frame, void **block,
+                          bool *needs_zero) {
+    if (options_check_every()) {
+        WITH_RETRY(*block, check_alloc(size, align, frame, needs_zero));
+        return true;
+    }
+    *block = check_samples(size) ? check_sample(size, align, frame, needs_zero) : NULL;
+    return *block != NULL;
+}
+
+#define IS_CHECKED(...) (UNLIKELY(options.check != CHECK_OFF) && alloc_checked(__VA_ARGS__))
+
 /* A block of its own pages. */
-static void *alloc_large(size_t size, size_t align, bool *needs_zero) {
+static void *alloc_large(size_t size, size_t align, const void *frame, bool *needs_zero) {
     void *block;
     if (size > PTRDIFF_MAX) {
         return no_memory();
@@ -110,63 +126,38 @@ static void *alloc_large(size_t size, size_t align, bool *needs_zero) {
         *needs_zero = true;
         return from_emergency(size, align);
     }
-    WITH_RETRY(block, large_alloc(size, align, needs_zero));
+    if (!IS_CHECKED(size, align, frame, &block, needs_zero)) {
+        WITH_RETRY(block, large_alloc(size, max_size(align, PAGE_SIZE), needs_zero));
+    }
     alloc_leave();
     return block != NULL ? block : no_memory();
 }
 
-SLOW_PATH void *alloc_malloc_slow(size_t size) {
+static void *alloc_small(unsigned class, size_t size, size_t align, const void *frame) {
     bool needs_zero;
     void *object;
-    if (size > MAX_SMALL_SIZE) {
-        return alloc_large(size, PAGE_SIZE, &needs_zero);
-    }
     if (!thread_enter()) {
-        return from_emergency(size, 16);
+        return from_emergency(size, align);
     }
-    WITH_RETRY(object, small_alloc(size_class(size)));
+    if (!IS_CHECKED(size, align, frame, &object, &needs_zero)) {
+        WITH_RETRY(object, small_alloc(class));
+    }
     alloc_leave();
     return object != NULL ? object : no_memory();
 }
 
+void *alloc_malloc_from(size_t size, const void *frame) {
+    size_t align = malloc_align(size);
+    bool needs_zero;
+    return size > MAX_SMALL_SIZE ? alloc_large(size, align, frame, &needs_zero)
+                                 : alloc_small(size_class(size), size, align, frame);
+}
+
+SLOW_PATH void *alloc_malloc_slow(size_t size) {
+    return alloc_malloc_from(size, __builtin_frame_address(0));
+}
+
 /* ---- blocks by their address ---- */
-
-/* The span of a block that lies in an arena; ends the process if there is no such block. */
-static struct span *require_span(const char *call, const struct arena *arena, const void *pointer) {
-    uintptr_t address = (uintptr_t)pointer;
-    size_t page = arena_page(arena, address);
-    struct span *span = arena->page_span[page];
-    if (span == NULL) {
-        while (page > 0 && arena->page_span[page] == NULL) {
-            page--;
-        }
-        span = arena->page_span[page];
-        if (span == NULL || address - span->base >= span_bytes(span)) {
-            fatal_misuse(call, pointer, "double free or wild pointer: no block in use is there");
-        }
-    }
-    if (span->stack != 0) {
-        fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
-    }
-    if (span->class == 0 && span->base != address) {
-        fatal_misuse(call, pointer,
-                     "pointer into the middle of a block of %zu bytes that starts at %p",
-                     span_bytes(span), (void *)span->base);
-    }
-    return span;
-}
-
-/* The same, and for small objects, too, only where one starts. */
-static struct span *require_block(const char *call, const struct arena *arena,
-                                  const void *pointer) {
-    struct span *span = require_span(call, arena, pointer);
-    if (span->class == 0 || span_is_object(span, (uintptr_t)pointer)) {
-        return span;
-    }
-    uint32_t index = span_index(span, (uintptr_t)pointer);
-    fatal_misuse(call, pointer, "pointer into the middle of a %u-byte object that starts at %p",
-                 class_to_size[span->class], (void *)span_object(span, index));
-}
 
 static void free_outside(void *pointer) {
     if (emergency_owns(pointer)) {
@@ -174,6 +165,15 @@ static void free_outside(void *pointer) {
     } else {
         foreign_free("free", pointer);
     }
+}
+
+static void free_checked(void *pointer, const void *frame) {
+    if (!thread_enter()) {
+        thread_defer(pointer);
+        return;
+    }
+    check_free("free", pointer, frame);
+    alloc_leave();
 }
 
 SLOW_PATH void alloc_free_slow(void *pointer) {
@@ -185,7 +185,11 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
         free_outside(pointer);
         return;
     }
-    struct span *span = require_span("free", arena, pointer);
+    if (UNLIKELY(options.check != CHECK_OFF) && check_owns(pointer)) {
+        free_checked(pointer, __builtin_frame_address(0));
+        return;
+    }
+    struct span *span = block_require_span("free", arena, pointer);
     if (!thread_enter()) {
         thread_defer(pointer);
         return;
@@ -198,13 +202,41 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
     alloc_leave();
 }
 
+/* A block that is resized stays down to half of its size, so that a size that swings does not copy
+ * each time. */
+static bool fits(size_t old_size, size_t size) {
+    return size <= old_size && (size >= old_size / 2 || old_size <= 16);
+}
+
 static size_t usable_size(const char *call, const void *pointer) {
     struct arena *arena = arena_of((uintptr_t)pointer);
+    if (UNLIKELY(options.check != CHECK_OFF) && arena != NULL && check_owns(pointer)) {
+        return check_usable_size(call, pointer);
+    }
     if (arena != NULL) {
-        return span_block_size(require_block(call, arena, pointer));
+        return span_block_size(block_require(call, arena, pointer));
     }
     return emergency_owns(pointer) ? emergency_usable_size(pointer)
                                    : foreign_usable_size(call, pointer);
+}
+
+/* Where the size of the request is not known, it is one that the block can have. */
+static void require_size(const char *call, const void *pointer, size_t align, size_t size) {
+    size_t known = usable_size(call, pointer);
+    bool exact = options.check != CHECK_OFF && check_knows_size(pointer);
+    bool good = exact               ? size == known
+                : align > PAGE_SIZE ? size <= known
+                                    : fits(known, align_up(max_size(size, 1), align));
+    if (!good) {
+        fatal_misuse(call, pointer, "size %zu for a block of %zu bytes", size, known);
+    }
+}
+
+SLOW_PATH void alloc_free_sized_slow(void *pointer, size_t size, size_t align) {
+    if (pointer != NULL && arena_of((uintptr_t)pointer) != NULL) {
+        require_size("free_sized", pointer, align, size);
+    }
+    alloc_free_slow(pointer);
 }
 
 size_t alloc_usable_size(const void *pointer) {
@@ -223,50 +255,38 @@ static void zero_large(char *block, size_t size) {
     memset(block, 0, size);
 }
 
-void *alloc_calloc(size_t count, size_t size) {
-    size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes)) {
-        return no_memory();
-    }
-    if (bytes <= MAX_SMALL_SIZE) {
-        void *object = alloc_malloc(bytes);
-        return object != NULL ? memset(object, 0, bytes) : NULL;
-    }
-    bool needs_zero;
-    void *block = alloc_large(bytes, PAGE_SIZE, &needs_zero);
+static SLOW_PATH void *calloc_slow(size_t bytes) {
+    const void *frame = __builtin_frame_address(0);
+    bool needs_zero = true;
+    void *block = bytes <= MAX_SMALL_SIZE
+                      ? alloc_malloc_from(bytes, frame)
+                      : alloc_large(bytes, malloc_align(bytes), frame, &needs_zero);
     if (block != NULL && needs_zero) {
         zero_large(block, bytes);
     }
     return block;
 }
 
-/* ---- aligned ---- */
-
-/* The smallest class whose objects are all aligned; 0: none. Spans begin at a page. */
-static unsigned aligned_class(size_t align, size_t size) {
-    if (align > PAGE_SIZE || size > MAX_SMALL_SIZE) {
-        return 0;
+void *alloc_calloc(size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return no_memory();
     }
-    unsigned class = size_class(align_up(max_size(size, 1), align));
-    while ((class_to_size[class] & (align - 1)) != 0) {
-        class++; /* the largest class is a multiple of a page */
-    }
-    return class;
+    void *object = alloc_try(bytes);
+    return LIKELY(object != NULL) ? memset(object, 0, bytes) : calloc_slow(bytes);
 }
 
+/* ---- aligned ---- */
+
 void *alloc_aligned(size_t align, size_t size) {
-    unsigned class = aligned_class(align, size);
+    unsigned class = size_class_aligned(align, size);
     bool needs_zero;
     if (class == 0) {
-        return alloc_large(size, max_size(align, PAGE_SIZE), &needs_zero);
+        return alloc_large(size, align, __builtin_frame_address(0), &needs_zero);
     }
-    void *object = alloc_malloc(class_to_size[class]);
-    if (object != NULL &&
-        (uintptr_t)object % align != 0) { /* emergency memory: 16 is all it gives */
-        emergency_free(object);
-        return from_emergency(size, align);
-    }
-    return object;
+    void *object = alloc_try(class_to_size[class]);
+    return LIKELY(object != NULL) ? object
+                                  : alloc_small(class, size, align, __builtin_frame_address(0));
 }
 
 /* ---- resized ---- */
@@ -304,9 +324,14 @@ static void *resize_by_move(struct span *span, size_t size) {
     return block;
 }
 
-/* Down to half of the block it stays, so that a size that swings does not copy each time. */
-static bool fits(size_t old_size, size_t size) {
-    return size <= old_size && (size >= old_size / 2 || old_size <= 16);
+/* In checked modes a block whose size is known always moves. */
+static void *resize_checked(void *old, size_t old_size, size_t size, const void *frame) {
+    void *block = alloc_malloc_from(size, frame);
+    if (block != NULL) {
+        memcpy(block, old, min_size(old_size, size));
+        free_checked(old, frame);
+    }
+    return block;
 }
 
 void *alloc_realloc(void *pointer, size_t size) {
@@ -318,6 +343,9 @@ void *alloc_realloc(void *pointer, size_t size) {
         return NULL;
     }
     size_t old_size = usable_size("realloc", pointer);
+    if (UNLIKELY(options.check != CHECK_OFF) && check_knows_size(pointer)) {
+        return resize_checked(pointer, old_size, size, __builtin_frame_address(0));
+    }
     if (fits(old_size, size)) {
         return pointer;
     }

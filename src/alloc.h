@@ -18,43 +18,65 @@
 
 void *alloc_malloc_slow(size_t size);
 void alloc_free_slow(void *pointer);
+void alloc_free_sized_slow(void *pointer, size_t size, size_t align);
 
-/* Everything here runs on every call; each miss is a tail call. The tests freeze its length. */
-ALWAYS_INLINE void *alloc_malloc(size_t size) {
+/* alloc_malloc_slow for callers that are not the entry point: frame is
+ * __builtin_frame_address(0) where a recorded stack is to start. */
+void *alloc_malloc_from(size_t size, const void *frame);
+
+/* Everything here runs on every call; each miss is a tail call. The tests freeze its length.
+ * NULL: alloc_malloc_slow may have one. */
+ALWAYS_INLINE void *alloc_try(size_t size) {
     if (UNLIKELY(size > MAX_SMALL_SIZE)) {
-        return alloc_malloc_slow(size);
+        return NULL;
     }
     unsigned class = size_class(size);
     uintptr_t top = mcache_front.top[class];
     void *object = mcache_slot(top)[-1];
-    if (UNLIKELY(object == NULL)) {
-        return alloc_malloc_slow(size);
+    if (LIKELY(object != NULL)) {
+        mcache_front.top[class] = top - sizeof(void *);
     }
-    mcache_front.top[class] = top - sizeof(void *);
     return object;
 }
 
-/* The slow path is for magazines that are full, for everything that is no small object of the first
- * arena, and for an object that was freed last already. */
-ALWAYS_INLINE void alloc_free(void *pointer) {
+ALWAYS_INLINE void *alloc_malloc(size_t size) {
+    void *object = alloc_try(size);
+    return LIKELY(object != NULL) ? object : alloc_malloc_slow(size);
+}
+
+/* False: a magazine that is full, anything that is no small object of the first arena, or an object
+ * that was freed last already. */
+ALWAYS_INLINE bool alloc_try_free(void *pointer) {
     size_t offset = (uintptr_t)pointer - arenas[0].base;
     if (UNLIKELY(offset >= arenas[0].limit)) {
-        alloc_free_slow(pointer);
-        return;
+        return false;
     }
     unsigned class = arenas[0].page_class[offset >> PAGE_SHIFT];
     uintptr_t top = mcache_front.top[class];
     if (UNLIKELY(top % MAGAZINE_BYTES == 0)) {
-        alloc_free_slow(pointer);
-        return;
+        return false;
     }
     char *base = mcache_base();
     if (UNLIKELY(*(void **)(void *)&base[top - sizeof(void *)] == pointer)) {
-        alloc_free_slow(pointer);
-        return;
+        return false;
     }
     *(void **)(void *)&base[top] = pointer;
     mcache_front.top[class] = top + sizeof(void *);
+    return true;
+}
+
+ALWAYS_INLINE void alloc_free(void *pointer) {
+    if (UNLIKELY(!alloc_try_free(pointer))) {
+        alloc_free_slow(pointer);
+    }
+}
+
+/* The caller knows the request's size and alignment (1: the default). They are looked at only off
+ * the fast path. */
+ALWAYS_INLINE void alloc_free_sized(void *pointer, size_t size, size_t align) {
+    if (UNLIKELY(!alloc_try_free(pointer))) {
+        alloc_free_sized_slow(pointer, size, align);
+    }
 }
 
 /* count * size bytes, zero; overflow is ENOMEM. */

@@ -74,14 +74,11 @@ void goalloc_free(void *ptr) {
 }
 
 void goalloc_free_sized(void *ptr, size_t size) {
-    (void)size;
-    alloc_free(ptr);
+    alloc_free_sized(ptr, size, 1);
 }
 
 void goalloc_free_aligned_sized(void *ptr, size_t alignment, size_t size) {
-    (void)alignment;
-    (void)size;
-    alloc_free(ptr);
+    alloc_free_sized(ptr, size, alignment);
 }
 
 int goalloc_posix_memalign(void **out, size_t alignment, size_t size) {

@@ -23,6 +23,7 @@ enum { HINTS = 0x80 };
 #define SMALLEST_ARENA CHUNK_BYTES
 #define RESERVE_STEP GIB
 #define NO_HUGE_PAGES_BELOW (32 * MIB)
+#define CHECKED_MOST (64 * GIB) /* with a table of an eighth of that beside it */
 
 struct arena arenas[MAX_ARENAS];
 static _Atomic unsigned count;
@@ -121,6 +122,18 @@ static bool reserve_levels(struct arena *arena, size_t chunks) {
     return true;
 }
 
+static bool reserve_check_tables(struct arena *arena) {
+    bool marks = options_check_every(), sizes = options.check == CHECK_CONTENTS;
+    return (!marks || table_reserve(&arena->marks, arena->limit / (BYTES_PER_MARK * 8))) &&
+           (!sizes || table_reserve(&arena->sizes, arena->limit / BYTES_PER_SIZE * 2));
+}
+
+static bool open_check_tables(struct arena *arena, size_t end) {
+    bool marks = arena->marks.base != NULL, sizes = arena->sizes.base != NULL;
+    return (!marks || table_open(&arena->marks, end / (BYTES_PER_MARK * 8))) &&
+           (!sizes || table_open(&arena->sizes, end / BYTES_PER_SIZE * 2));
+}
+
 static bool reserve_tables(struct arena *arena) {
     size_t pages = arena->limit >> PAGE_SHIFT;
     size_t chunks = (pages + CHUNK_PAGES - 1) / CHUNK_PAGES;
@@ -128,7 +141,7 @@ static bool reserve_tables(struct arena *arena) {
         !os_open_for_reading(arena->classes.base, arena->classes.reserved) ||
         !table_reserve(&arena->spans, pages * sizeof(struct span *)) ||
         !table_reserve(&arena->chunks, chunks * sizeof(struct page_chunk)) ||
-        !reserve_levels(arena, chunks)) {
+        !reserve_levels(arena, chunks) || !reserve_check_tables(arena)) {
         return false;
     }
     arena->page_span = (struct span **)(void *)arena->spans.base;
@@ -142,6 +155,8 @@ static void release_arena(struct arena *arena) {
     table_release(&arena->spans);
     table_release(&arena->chunks);
     table_release(&arena->levels);
+    table_release(&arena->marks);
+    table_release(&arena->sizes);
     if (arena->reserved != 0) {
         os_unreserve((void *)arena->base, arena->reserved);
     }
@@ -170,7 +185,8 @@ bool arena_add(size_t size) {
     size_t space = os_address_space_limit();
     bool limited = space != SIZE_MAX;
     size_t step = limited ? align_down(space / 16, CHUNK_BYTES) : RESERVE_STEP;
-    size_t limit = align_up(min_size(space, options.arena_max), ARENA_GRAIN);
+    size_t most = options.check == CHECK_CONTENTS ? CHECKED_MOST : SIZE_MAX;
+    size_t limit = align_up(min_size(min_size(space, options.arena_max), most), ARENA_GRAIN);
     size_t least = max_size(align_up(size + ARENA_GRAIN, ARENA_GRAIN), SMALLEST_ARENA);
     size_t reserve = max_size(min_size(step, limit), least);
     while (!try_arena(arena, reserve, limit)) {
@@ -216,7 +232,7 @@ static bool open_to(struct arena *arena, size_t end) {
     if (!table_open(&arena->classes, pages * sizeof(uint8_t)) ||
         !table_open(&arena->spans, pages * sizeof(struct span *)) ||
         !table_open(&arena->chunks, chunks * sizeof(struct page_chunk)) ||
-        !os_open((void *)(arena->base + opened), end - opened)) {
+        !open_check_tables(arena, end) || !os_open((void *)(arena->base + opened), end - opened)) {
         return false;
     }
     pagemap_extend(&arena->pages, chunks);

@@ -22,7 +22,7 @@
 #include "pagemap.h"
 #include "span.h"
 
-enum { MAX_ARENAS = 64 };
+enum { MAX_ARENAS = 64, BYTES_PER_MARK = 8, BYTES_PER_SIZE = 16 };
 
 /* Address space for an array, opened from its start as it is needed. */
 struct arena_table {
@@ -47,6 +47,8 @@ struct arena {
     struct arena_table spans;
     struct arena_table chunks;
     struct arena_table levels; /* all of them, opened whole */
+    struct arena_table marks; /* checked modes: a bit for every 8 bytes; 1: a block in use starts */
+    struct arena_table sizes; /* CHECK=2: 2 bytes for every 16, see contents.h */
 };
 
 extern HIDDEN struct arena arenas[MAX_ARENAS];

@@ -10,8 +10,8 @@
 
 #include "base.h"
 #include "fatal.h"
+#include "maps.h"
 #include "options.h"
-#include "os.h"
 
 /* A statically linked program may have no dynamic linker; then nothing is next. */
 #pragma weak dlsym
@@ -19,67 +19,6 @@
 
 /* What /proc/self/maps says of an address. */
 enum place { PLACE_UNKNOWN, PLACE_UNMAPPED, PLACE_STACK, PLACE_FILE, PLACE_MEMORY };
-
-enum { READ_SIZE = 1024, NAME_SIZE = 256 };
-
-struct map_reader {
-    int file;
-    size_t have;
-    size_t next;
-    char buffer[READ_SIZE];
-};
-
-struct map_line {
-    uintptr_t start;
-    uintptr_t end;
-    bool readable;
-    char name[NAME_SIZE]; /* empty: anonymous memory */
-};
-
-static int read_char(struct map_reader *reader) {
-    if (reader->next == reader->have) {
-        ssize_t got = os_read(reader->file, reader->buffer, sizeof reader->buffer);
-        if (got <= 0) {
-            return -1;
-        }
-        reader->have = (size_t)got;
-        reader->next = 0;
-    }
-    return reader->buffer[reader->next++];
-}
-
-/* A hexadecimal number and the character behind it. */
-static uintptr_t read_hex(struct map_reader *reader) {
-    uintptr_t value = 0;
-    for (int c = read_char(reader); c >= 0; c = read_char(reader)) {
-        if (c >= '0' && c <= '9') {
-            value = value * 16 + (uintptr_t)(c - '0');
-        } else if (c >= 'a' && c <= 'f') {
-            value = value * 16 + (uintptr_t)(c - 'a' + 10);
-        } else {
-            break;
-        }
-    }
-    return value;
-}
-
-/* "start-end rights offset device inode      name"; the name is what begins with '/' or '['. */
-static bool read_line(struct map_reader *reader, struct map_line *line) {
-    size_t length = 0;
-    line->start = read_hex(reader);
-    line->end = read_hex(reader);
-    int c = read_char(reader);
-    line->readable = c == 'r';
-    while (c >= 0 && c != '\n') {
-        bool begins = c == '/' || c == '[';
-        if ((begins || length > 0) && length + 1 < NAME_SIZE) {
-            line->name[length++] = (char)c;
-        }
-        c = read_char(reader);
-    }
-    line->name[length] = '\0';
-    return c >= 0;
-}
 
 static bool is_named(const struct map_line *line, const char *prefix) {
     return strncmp(line->name, prefix, strlen(prefix)) == 0;
@@ -98,19 +37,14 @@ static enum place place_of_line(const struct map_line *line) {
 }
 
 static enum place find_place(uintptr_t address, struct map_line *line) {
-    struct map_reader reader = {.file = os_open_file("/proc/self/maps")};
-    enum place place = PLACE_UNMAPPED;
-    if (reader.file < 0) {
+    switch (maps_find(address, line)) {
+    case MAPS_FOUND:
+        return place_of_line(line);
+    case MAPS_NONE:
+        return PLACE_UNMAPPED;
+    default:
         return PLACE_UNKNOWN;
     }
-    while (read_line(&reader, line)) {
-        if (address >= line->start && address < line->end) {
-            place = place_of_line(line);
-            break;
-        }
-    }
-    os_close(reader.file);
-    return place;
 }
 
 /*

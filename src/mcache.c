@@ -52,6 +52,8 @@ _Thread_local struct mcache_front mcache_front;
 __attribute__((aligned(MAGAZINE_BYTES))) const struct magazine mcache_no_magazine = {0};
 
 static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
+static struct fixalloc hidden_pool = FIXALLOC_INIT(
+    (sizeof(struct mcache_front) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE, CACHE_LINE);
 static struct lock registry_lock = LOCK_INIT;
 static struct mcache *registry;
 static size_t registered;
@@ -119,6 +121,27 @@ struct mcache *mcache_create(struct mcache_front *front) {
     cache->budget = min_size(OWN_BUDGET, options.thread_cache_max);
     enlist(cache);
     return cache;
+}
+
+/* Busy for ever: in the child of a fork nobody knows where the other threads stood in it. */
+struct mcache *mcache_create_hidden(void) {
+    struct mcache_front *front = fixalloc_alloc(&hidden_pool);
+    if (front == NULL) {
+        return NULL;
+    }
+    memset(front, 0, sizeof *front);
+    atomic_store_explicit(&front->busy, true, memory_order_relaxed);
+    struct mcache *cache = mcache_create(front);
+    if (cache == NULL) {
+        fixalloc_free(&hidden_pool, front);
+    }
+    return cache;
+}
+
+static void destroy_front(struct mcache_front *front) {
+    if (front != &mcache_front) {
+        fixalloc_free(&hidden_pool, front);
+    }
 }
 
 /* ---- magazines at rest and in use ---- */
@@ -439,6 +462,43 @@ void mcache_overflow(struct mcache *cache, unsigned class, void *object, const c
     load(cache, class);
 }
 
+/* ---- without the fast paths ---- */
+
+static void swap_with_random(struct mcache *cache, unsigned class, void **last, uint32_t random) {
+    void **lowest = magazine_lowest(cache->bins[class].loaded);
+    void **other = lowest + ((uint64_t)random * (uint64_t)(last + 1 - lowest) >> 32);
+    void *object = *last;
+    *last = *other;
+    *other = object;
+}
+
+void *mcache_pop(struct mcache *cache, unsigned class, uint32_t random) {
+    if (cache == NULL) {
+        return take_one(class);
+    }
+    uintptr_t top = cache->front->top[class];
+    void **last = mcache_slot(top) - 1;
+    if (*last == NULL) {
+        return mcache_refill(cache, class);
+    }
+    if (random != 0) {
+        swap_with_random(cache, class, last, random);
+    }
+    cache->front->top[class] = top - sizeof(void *);
+    return *last;
+}
+
+void mcache_push(struct mcache *cache, unsigned class, void *object, const char *call) {
+    if (cache == NULL) {
+        mcentral_give(class, &object, 1, call);
+    } else if (cache->front->top[class] % MAGAZINE_BYTES == 0) {
+        mcache_overflow(cache, class, object, call);
+    } else {
+        *mcache_slot(cache->front->top[class]) = object;
+        cache->front->top[class] += sizeof(void *);
+    }
+}
+
 /* ---- the end ---- */
 
 void mcache_flush(struct mcache *cache) {
@@ -449,11 +509,10 @@ void mcache_flush(struct mcache *cache) {
 
 void mcache_destroy(struct mcache *cache) {
     mcache_flush(cache);
-    stackcache_destroy(cache->front->stacks);
-    cache->front->stacks = NULL;
     size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
     atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
     delist(cache);
+    destroy_front(cache->front);
     fixalloc_free(&pool, cache);
 }
 
@@ -521,6 +580,7 @@ static void abandon(struct mcache *cache) {
 
 void mcache_reset_lock_in_child(void) {
     fixalloc_reset_in_child(&pool);
+    fixalloc_reset_in_child(&hidden_pool);
     if (lock_reset_in_child(&registry_lock)) {
         registry = NULL; /* it was being changed; what it listed is lost to the statistics */
         registered = 0;
@@ -529,6 +589,7 @@ void mcache_reset_lock_in_child(void) {
 
 void mcache_reset_in_child(struct mcache *mine) {
     fixalloc_reset_in_child(&pool);
+    fixalloc_reset_in_child(&hidden_pool);
     struct mcache *other = lock_reset_in_child(&registry_lock) ? NULL : registry;
     bool interrupted =
         mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);

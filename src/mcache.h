@@ -31,7 +31,7 @@ struct stackcache;
 struct mcache_front {
     uintptr_t top[CLASS_COUNT];
     struct stackcache *stacks; /* NULL: not yet, or none any more */
-    struct mcache *cache;      /* NULL: not yet; MCACHE_NONE: none any more, or none wanted */
+    struct mcache *cache;      /* NULL: not yet; MCACHE_NONE: none any more */
     _Atomic(void *) deferred;  /* blocks freed while the slow path was busy, linked */
     atomic_bool busy;          /* the slow path is running: a signal handler must not enter it */
     uint8_t operations;        /* of the slow path, modulo 256 */
@@ -69,7 +69,15 @@ ALWAYS_INLINE uintptr_t mcache_top(void **slot) {
 /* A cache for the calling thread, empty; NULL: no memory for it. Registered for the statistics. */
 struct mcache *mcache_create(struct mcache_front *front);
 
-/* Gives back every object, the thread's stacks and the cache itself. */
+/* The same with tops that the fast paths do not see: in checked modes the thread's own stay 0. */
+struct mcache *mcache_create_hidden(void);
+
+/* What the fast paths do, for such a cache or none (NULL). random picks one of the free objects; 0:
+ * the last one. */
+void *mcache_pop(struct mcache *cache, unsigned class, uint32_t random);
+void mcache_push(struct mcache *cache, unsigned class, void *object, const char *call);
+
+/* Gives back every object and the cache itself. */
 void mcache_destroy(struct mcache *cache);
 
 /* The loaded magazine is empty: gets another object. NULL: no memory. */

@@ -2,7 +2,9 @@
 #include "mheap.h"
 
 #include "arena.h"
+#include "contents.h"
 #include "lock.h"
+#include "options.h"
 #include "os.h"
 #include "pagemap.h"
 
@@ -166,6 +168,9 @@ static struct span *alloc_span(size_t least, size_t most, struct contents conten
         return NULL;
     }
     span->needs_zero = run.dirty;
+    if (contents.class != 0 && options.check == CHECK_CONTENTS) {
+        contents_prepare(span); /* before the child of a fork could find it in the tables */
+    }
     arena_set_span(run.arena, span);
     return span;
 }

@@ -8,7 +8,7 @@
 #include "os.h"
 #include "print.h"
 
-enum option_kind { FLAG, SIZE, CHOICE };
+enum option_kind { FLAG, NUMBER, SIZE, CHOICE };
 
 struct option {
     const char *name;
@@ -100,10 +100,17 @@ static bool parse_size(const char *text, size_t length, size_t *out) {
     return true;
 }
 
+/* Where it stands for a choice, "on" and "no" will do for 1 and 0. */
+static bool parse_number(const char *text, size_t length, size_t *out) {
+    return parse_flag(text, length, out) ||
+           (length > 0 && unit_shift(text[length - 1]) == 0 && parse_size(text, length, out));
+}
+
 static bool parse_value(const struct option *option, const char *text, size_t length, size_t *out) {
     bool parsed = option->kind == FLAG     ? parse_flag(text, length, out)
                   : option->kind == CHOICE ? parse_choice(text, length, out)
-                                           : parse_size(text, length, out);
+                  : option->kind == SIZE   ? parse_size(text, length, out)
+                                           : parse_number(text, length, out);
     return parsed && *out >= option->least && *out <= option->most;
 }
 
@@ -166,6 +173,9 @@ static void complain_value(const char *source, const struct option *option, cons
     if (option->kind == FLAG) {
         warn("option %s in %s: '%s' is not 0 or 1; kept %zu", option->name, source, word,
              *option->value);
+    } else if (option->kind == NUMBER) {
+        warn("option %s in %s: '%s' is not a number from %zu to %zu; kept %zu", option->name,
+             source, word, option->least, option->most, *option->value);
     } else if (option->kind == CHOICE) {
         warn("option %s in %s: '%s' is not forward, warn, ignore or abort; kept %s", option->name,
              source, word, choices[*option->value]);

@@ -15,12 +15,22 @@
 /* What to do with a pointer that another malloc seems to have returned. */
 enum { FOREIGN_FORWARD, FOREIGN_WARN, FOREIGN_IGNORE, FOREIGN_ABORT };
 
+/* What is checked: what costs nothing; each call; what blocks are written to, as well; samples. */
+enum { CHECK_OFF, CHECK_CALLS, CHECK_CONTENTS, CHECK_SAMPLES };
+
 /* name, environment name, kind, default, least, most, help */
 #define OPTIONS(OPTION)                                                                            \
     OPTION(verbose, "VERBOSE", FLAG, 0, 0, 1, "print version, path and options at start")          \
     OPTION(stats, "STATS", FLAG, 0, 0, 1, "print statistics at exit")                              \
     OPTION(abort_conf, "ABORT_CONF", FLAG, 0, 0, 1, "end the process on a wrong option")           \
-    OPTION(check, "CHECK", FLAG, 0, 0, 1, "no caches: verify every free at the call")              \
+    OPTION(check, "CHECK", NUMBER, CHECK_OFF, 0, 3,                                                \
+           "1: verify every call; 2: contents, too; 3: guard some blocks by pages")                \
+    OPTION(zero_freed, "ZERO_FREED", FLAG, 0, 0, 1, "CHECK=2: fill freed blocks with zeros")       \
+    OPTION(quarantine, "QUARANTINE", SIZE, 256 * KIB, 0, GIB,                                      \
+           "CHECK=2: freed bytes that wait, for each of 8 groups of threads")                      \
+    OPTION(guard_rate, "GUARD_RATE", NUMBER, 5000, 1, GIB, "CHECK=3: guard one of so many blocks") \
+    OPTION(guard_slots, "GUARD_SLOTS", NUMBER, 8192, 2, 32768,                                     \
+           "CHECK=2 and 3: blocks guarded by pages, half of them free ones")                       \
     OPTION(background, "BACKGROUND", FLAG, 0, 0, 1, "a thread that gives idle memory back")        \
     OPTION(foreign, "FOREIGN", CHOICE, FOREIGN_FORWARD, 0, 3,                                      \
            "a pointer of another malloc: forward, warn, ignore or abort")                          \
@@ -38,6 +48,12 @@ struct options {
 #undef OPTION_FIELD
 
 extern HIDDEN struct options options;
+
+/* No call goes through a thread's magazines unseen. */
+static inline bool options_check_every(void) {
+    return options.check == CHECK_CALLS || options.check == CHECK_CONTENTS ||
+           (options.check == CHECK_SAMPLES && options.guard_rate == 1);
+}
 
 /* Reads the environment; a NULL environ (too early in the process) leaves the defaults, and a later
  * call reads it. Warnings go to stderr. */

@@ -39,6 +39,9 @@ void os_unreserve(void *base, size_t size);
 /* Reserved or Readable -> Ready, all zero; false: refused, unchanged. */
 bool os_open(void *base, size_t size);
 
+/* Ready -> Reserved, the contents kept; false: refused, unchanged. */
+bool os_forbid(void *base, size_t size);
+
 /* Reserved -> Readable. */
 bool os_open_for_reading(void *base, size_t size);
 
@@ -48,9 +51,6 @@ void *os_map(size_t size);
 /* None -> Ready; in the child of a fork, which has its own copy of all memory, the range reads
  * as zero again. NULL: refused, or not known to the system. */
 void *os_map_wiped_by_fork(size_t size);
-
-/* Ready -> Reserved, the memory given back; false: refused, unchanged. */
-bool os_forbid(void *base, size_t size);
 
 /*
  * Ready -> Ready, but any access ends the process, until os_unmark_guards; the memory is given
@@ -81,6 +81,12 @@ void os_avoid_huge_pages(void *base, size_t size);
 void os_futex_wait(const void *word, uint32_t value);
 void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds);
 void os_futex_wake(const void *word, int waiters);
+
+/* Can the 16 bytes there, which lie in one page, be read? */
+bool os_is_readable(const void *address);
+
+/* The number by which the system knows the calling thread. */
+unsigned os_thread_id(void);
 
 /* The processors that the calling thread may run on; 1 when the system does not tell. */
 unsigned os_processors(void);

@@ -85,6 +85,10 @@ bool os_open(void *base, size_t size) {
     return !failed(SYSCALL(SYS_mprotect, base, size, PROT_READ | PROT_WRITE, 0, 0, 0));
 }
 
+bool os_forbid(void *base, size_t size) {
+    return !failed(SYSCALL(SYS_mprotect, base, size, PROT_NONE, 0, 0, 0));
+}
+
 bool os_open_for_reading(void *base, size_t size) {
     return !failed(SYSCALL(SYS_mprotect, base, size, PROT_READ, 0, 0, 0));
 }
@@ -126,14 +130,6 @@ static bool discard_zeroes(void) {
         atomic_store_explicit(&answer, known, memory_order_relaxed);
     }
     return known == YES;
-}
-
-bool os_forbid(void *base, size_t size) {
-    if (failed(SYSCALL(SYS_mprotect, base, size, PROT_NONE, 0, 0, 0))) {
-        return false;
-    }
-    SYSCALL(SYS_madvise, base, size, MADV_DONTNEED, 0, 0, 0);
-    return true;
 }
 
 /* Since Linux 6.13. */
@@ -209,6 +205,17 @@ void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds) 
 
 void os_futex_wake(const void *word, int waiters) {
     SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
+}
+
+/* The kernel reads the mask before it finds that there is no such operation. */
+bool os_is_readable(const void *address) {
+    enum { NO_SUCH_OPERATION = 12345, MASK_SIZE = 8 };
+    return SYSCALL(SYS_rt_sigprocmask, NO_SUCH_OPERATION, address, NULL, MASK_SIZE, 0, 0) !=
+           -EFAULT;
+}
+
+unsigned os_thread_id(void) {
+    return (unsigned)SYSCALL(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
 unsigned os_processors(void) {

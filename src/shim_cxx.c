@@ -85,18 +85,29 @@ static NO_INLINE void *new_aligned_or_null(size_t size, size_t align, const stru
                : ((void *(*)(size_t, size_t, const struct nothrow *))next)(size, align, tag);
 }
 
+/* What the fast path misses: tail calls, so that recorded stacks start in the caller. */
+static NO_INLINE void *new_slow(size_t size) {
+    void *block = alloc_malloc_from(size, __builtin_frame_address(0));
+    return LIKELY(block != NULL) ? block : new_or_throw(size, 0);
+}
+
+static NO_INLINE void *new_nothrow_slow(size_t size, const struct nothrow *tag) {
+    void *block = alloc_malloc_from(size, __builtin_frame_address(0));
+    return LIKELY(block != NULL) ? block : new_or_null(size, tag);
+}
+
 #define NEW(name)                                                                                  \
     EXPORT void *name(size_t size);                                                                \
     void *name(size_t size) {                                                                      \
-        void *block = alloc_malloc(size);                                                          \
-        return LIKELY(block != NULL) ? block : new_or_throw(size, 0);                              \
+        void *block = alloc_try(size);                                                             \
+        return LIKELY(block != NULL) ? block : new_slow(size);                                     \
     }
 
 #define NEW_NOTHROW(name)                                                                          \
     EXPORT void *name(size_t size, const struct nothrow *tag);                                     \
     void *name(size_t size, const struct nothrow *tag) {                                           \
-        void *block = alloc_malloc(size);                                                          \
-        return LIKELY(block != NULL) ? block : new_or_null(size, tag);                             \
+        void *block = alloc_try(size);                                                             \
+        return LIKELY(block != NULL) ? block : new_nothrow_slow(size, tag);                        \
     }
 
 #define NEW_ALIGNED(name)                                                                          \
@@ -113,11 +124,23 @@ static NO_INLINE void *new_aligned_or_null(size_t size, size_t align, const stru
         return LIKELY(block != NULL) ? block : new_aligned_or_null(size, align, tag);              \
     }
 
-/* What follows the pointer (size, alignment, nothrow tag) changes nothing. */
+/* A nothrow tag behind the pointer changes nothing. */
 #define DELETE(name)                                                                               \
     EXPORT void name(void *ptr);                                                                   \
     void name(void *ptr) {                                                                         \
         alloc_free(ptr);                                                                           \
+    }
+
+#define DELETE_SIZED(name)                                                                         \
+    EXPORT void name(void *ptr, size_t size);                                                      \
+    void name(void *ptr, size_t size) {                                                            \
+        alloc_free_sized(ptr, size, 1);                                                            \
+    }
+
+#define DELETE_ALIGNED_SIZED(name)                                                                 \
+    EXPORT void name(void *ptr, size_t size, size_t align);                                        \
+    void name(void *ptr, size_t size, size_t align) {                                              \
+        alloc_free_sized(ptr, size, align);                                                        \
     }
 
 NEW(_Znwm)
@@ -131,13 +154,13 @@ NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 
 DELETE(_ZdlPv)
 DELETE(_ZdaPv)
-DELETE(_ZdlPvm)
-DELETE(_ZdaPvm)
+DELETE_SIZED(_ZdlPvm)
+DELETE_SIZED(_ZdaPvm)
 DELETE(_ZdlPvRKSt9nothrow_t)
 DELETE(_ZdaPvRKSt9nothrow_t)
 DELETE(_ZdlPvSt11align_val_t)
 DELETE(_ZdaPvSt11align_val_t)
-DELETE(_ZdlPvmSt11align_val_t)
-DELETE(_ZdaPvmSt11align_val_t)
+DELETE_ALIGNED_SIZED(_ZdlPvmSt11align_val_t)
+DELETE_ALIGNED_SIZED(_ZdaPvmSt11align_val_t)
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t)
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t)

@@ -28,9 +28,26 @@ extern HIDDEN const uint8_t class_to_pages[CLASS_COUNT]; /* the shortest span wi
 extern HIDDEN const uint32_t class_to_magic[CLASS_COUNT];
 extern HIDDEN const uint8_t size_to_class[MAX_SMALL_SIZE / SIZE_STEP + 1];
 
+/* What malloc promises. */
+ALWAYS_INLINE size_t malloc_align(size_t size) {
+    return size <= 8 ? 8 : 16;
+}
+
 /* The class for a request of size <= MAX_SMALL_SIZE bytes; size 0 has the smallest class. */
 ALWAYS_INLINE unsigned size_class(size_t size) {
     return size_to_class[(size + SIZE_STEP - 1) / SIZE_STEP];
+}
+
+/* The smallest class whose objects are all aligned; 0: none. Spans begin at a page. */
+static inline unsigned size_class_aligned(size_t align, size_t size) {
+    if (align > PAGE_SIZE || size > MAX_SMALL_SIZE) {
+        return 0;
+    }
+    unsigned class = size_class(align_up(max_size(size, 1), align));
+    while ((class_to_size[class] & (align - 1)) != 0) {
+        class++; /* the largest class is a multiple of a page */
+    }
+    return class;
 }
 
 /* offset / class_to_size[class] for offset < MAX_SPAN_BYTES, without a division. */

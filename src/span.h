@@ -16,6 +16,9 @@
 
 enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5 };
 
+/* In place of the magic of a large block that guard.h keeps; no class has it. */
+#define SPAN_GUARDED UINT32_MAX
+
 /*
  * Small: class != 0, free == the ones in bits[0 .. words), 0 <= free <= objects,
  *        objects * size <= pages * PAGE_SIZE; every word below first_word is 0.
@@ -30,7 +33,7 @@ enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5 };
 struct span {
     uintptr_t base;
     uint32_t pages;
-    uint32_t magic; /* class_to_magic[class] */
+    uint32_t magic; /* class_to_magic[class], or SPAN_GUARDED */
     union {
         uint32_t emptiness; /* SPAN_BUCKETS / objects, times 2^28, rounded up: see span_bucket */
         uint32_t stride;    /* of stacks: bytes from one to the next */

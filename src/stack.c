@@ -27,12 +27,11 @@ static struct goalloc_stack no_stack(int error) {
     return (struct goalloc_stack){NULL, NULL};
 }
 
-/* Within the slow path. A thread that is ending gets none. Checked mode needs it for what is
- * retired only. NULL: each stack goes from and to its pool. */
+/* Within the slow path. Where every call is checked it is for what is retired only. A thread that is
+ * ending gets none. NULL: each stack goes from and to its pool. */
 static struct stackcache *my_cache(void) {
-    bool ending = mcache_front.cache == MCACHE_NONE && !options.check;
-    if (mcache_front.stacks == NULL && !ending) {
-        mcache_front.stacks = stackcache_create(!options.check);
+    if (mcache_front.stacks == NULL && thread_cache() != NULL) {
+        mcache_front.stacks = stackcache_create(!options_check_every());
     }
     if (mcache_front.stacks != NULL) {
         stackcache_drain(mcache_front.stacks);

@@ -82,12 +82,13 @@ static size_t splits_most(void) {
 }
 
 static bool split(void *guard, size_t size) {
-    bool done = atomic_fetch_add_explicit(&splits, 1, memory_order_relaxed) < splits_most() &&
-                os_forbid(guard, size);
-    if (!done) {
-        atomic_fetch_sub_explicit(&splits, 1, memory_order_relaxed);
+    bool allowed = atomic_fetch_add_explicit(&splits, 1, memory_order_relaxed) < splits_most();
+    if (allowed && os_forbid(guard, size)) {
+        os_discard(guard, size);
+        return true;
     }
-    return done;
+    atomic_fetch_sub_explicit(&splits, 1, memory_order_relaxed);
+    return false;
 }
 
 /* The stack is the caller's; the words are shared with its neighbours. */

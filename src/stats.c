@@ -2,11 +2,13 @@
 #include "stats.h"
 
 #include "arena.h"
+#include "guard.h"
 #include "mcache.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "persistent.h"
 #include "print.h"
+#include "quarantine.h"
 #include "stackpool.h"
 
 static size_t minus(size_t a, size_t b) {
@@ -42,8 +44,10 @@ void stats_get(struct goalloc_stats *out) {
     }
     *out = (struct goalloc_stats){0};
     out->thread_cache = mcache_total_bytes(&out->threads);
-    out->allocated = minus(out_of_spans, depots + out->thread_cache) + heap.large + stacks.bytes;
-    out->central_free = minus(spans, out_of_spans) + depots + stacks.free_bytes;
+    size_t waiting = quarantine_bytes();
+    out->allocated = minus(out_of_spans, depots + out->thread_cache + waiting) + heap.large;
+    out->allocated = minus(out->allocated, guard_freed_bytes()) + stacks.bytes;
+    out->central_free = minus(spans, out_of_spans) + depots + waiting + stacks.free_bytes;
     out->active = heap.in_use;
     out->metadata = persistent_bytes() + heap.tables;
     out->free_pages = heap.free_dirty;

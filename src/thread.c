@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "fatal.h"
+#include "guard.h"
 #include "lock.h"
 #include "magazine.h"
 #include "mcentral.h"
@@ -22,11 +24,13 @@
 #include "options.h"
 #include "os.h"
 #include "persistent.h"
+#include "quarantine.h"
 #include "stackcache.h"
 #include "stackpool.h"
 
 static struct lock start_lock = LOCK_INIT;
 static atomic_bool started;
+static bool checks_from_start;
 static atomic_bool exit_handled;
 static pthread_key_t exit_key;
 
@@ -53,6 +57,8 @@ static void reset_locks(void) {
     lock_reset_in_child(&start_lock);
     persistent_reset_in_child();
     mheap_reset_in_child();
+    guard_reset_in_child();
+    quarantine_reset_in_child();
     magazine_reset_in_child();
     mcentral_reset_in_child();
     stackpool_reset_in_child();
@@ -106,6 +112,7 @@ static void start(void) {
     lock_acquire(&start_lock);
     if (!atomic_load_explicit(&started, memory_order_relaxed)) {
         options_load(environ);
+        checks_from_start = options.check != CHECK_OFF;
         arena_check_assumptions(os_page_size());
         atomic_store_explicit(&started, true, memory_order_release);
     }
@@ -126,6 +133,8 @@ static void handle_exit(struct mcache *cache) {
 static void end_thread(void *argument) {
     struct mcache *cache = argument;
     set_busy(true);
+    stackcache_destroy(mcache_front.stacks);
+    mcache_front.stacks = NULL;
     mcache_destroy(cache);
     mcache_front.cache = MCACHE_NONE;
     set_busy(false);
@@ -133,10 +142,20 @@ static void end_thread(void *argument) {
 
 /* ---- beginning ---- */
 
+/* Once the heap has its tables, and a thread its cache, it is too late for a checked mode. */
+static void load_options_late(void) {
+    bool late = atomic_load_explicit(&started, memory_order_relaxed) && !checks_from_start;
+    options_load(environ);
+    if (options.check != CHECK_OFF && late) {
+        options.check = CHECK_OFF;
+        warn("CHECK has no effect: a library allocated before the environment was there");
+    }
+}
+
 static void create_exit_key(void) {
     lock_acquire(&start_lock);
     if (!atomic_load_explicit(&exit_handled, memory_order_relaxed)) {
-        options_load(environ);
+        load_options_late();
         bool created = pthread_key_create(&exit_key, end_thread) == 0;
         atomic_store_explicit(&exit_handled, created, memory_order_release);
     }
@@ -163,8 +182,8 @@ static SLOW_PATH void attach(void) {
     if (!atomic_load_explicit(&started, memory_order_acquire)) {
         start();
     }
-    struct mcache *cache = options.check ? NULL : mcache_create(&mcache_front);
-    mcache_front.cache = cache != NULL || !options.check ? cache : MCACHE_NONE;
+    mcache_front.cache =
+        options_check_every() ? mcache_create_hidden() : mcache_create(&mcache_front);
     set_busy(false);
     thread_start_with_libc();
 }

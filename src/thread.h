@@ -24,7 +24,7 @@ void *thread_leave(void);
 void thread_defer(void *block);
 
 /* The calling thread's cache; NULL: it has none, and each object goes from and to its mcentral (the
- * thread is ending, there was no memory for a cache, or checks want it so). */
+ * thread is ending, or there was no memory for a cache). */
 static inline struct mcache *thread_cache(void) {
     struct mcache *cache = mcache_front.cache;
     return cache == MCACHE_NONE ? NULL : cache;

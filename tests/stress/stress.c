@@ -115,7 +115,7 @@ static void adopt(struct lane *lane, struct block *block) {
         FAIL("%p of %zu bytes is not aligned to %zu", block->ptr, block->size, alignment);
     }
     block->usable = malloc_usable_size(block->ptr);
-    if (block->usable < block->size || block->usable == 0) {
+    if (block->usable < block->size) {
         FAIL("%p of %zu bytes has usable size %zu", block->ptr, block->size, block->usable);
     }
     block->id = lane->next_id++;

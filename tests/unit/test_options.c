@@ -66,6 +66,30 @@ static void flags(void **state) {
     set_all(cases, COUNT_OF(cases));
 }
 
+#define NOT_A_CHECK(value)                                                                         \
+    {                                                                                              \
+        "check", value, FIELD(check), UNCHANGED,                                                   \
+            SAYS("option CHECK in here: '" value "' is not a number from 0 to 3; kept 0")          \
+    }
+
+static void numbers(void **state) {
+    static const struct set_case cases[] = {
+        {"check", "2", FIELD(check), CHECK_CONTENTS, NULL},
+        {"CHECK", "03", FIELD(check), CHECK_SAMPLES, NULL},
+        {"check", "off", FIELD(check), CHECK_OFF, NULL},
+        {"guard_rate", "100000", FIELD(guard_rate), 100000, NULL},
+        NOT_A_CHECK("4"),
+        NOT_A_CHECK(""),
+        NOT_A_CHECK("0k"),
+        NOT_A_CHECK("-1"),
+        NOT_A_CHECK("two"),
+        {"guard_slots", "1", FIELD(guard_slots), UNCHANGED,
+         SAYS("option GUARD_SLOTS in here: '1' is not a number from 2 to 32768; kept 8192")},
+    };
+    (void)state;
+    set_all(cases, COUNT_OF(cases));
+}
+
 static void choices(void **state) {
     static const struct set_case cases[] = {
         {"foreign", "forward", FIELD(foreign), FOREIGN_FORWARD, NULL},
@@ -214,7 +238,7 @@ static void wrong_environments(void **state) {
          SAYS("unknown option CHEK in the environment (did you mean CHECK?)")},
         {{"GOALLOC_CONF=check", NULL},
          {DEFAULTS},
-         SAYS("option CHECK in GOALLOC_CONF: '' is not 0 or 1; kept 0")},
+         SAYS("option CHECK in GOALLOC_CONF: '' is not a number from 0 to 3; kept 0")},
         {{"GOALLOC_CONF=check=1,stats:1", NULL},
          {DEFAULTS.stats = 1},
          SAYS("unknown option check=1 in GOALLOC_CONF (did you mean CHECK?)")},
@@ -274,6 +298,7 @@ static void listing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags),
+        cmocka_unit_test(numbers),
         cmocka_unit_test(choices),
         cmocka_unit_test(sizes),
         cmocka_unit_test(sizes_that_overflow),
