@@ -159,6 +159,14 @@ SLOW_PATH void *alloc_malloc_slow(size_t size) {
 
 /* ---- blocks by their address ---- */
 
+/* Of two threads that free it at the same time one is told. */
+static void large_free(struct arena *arena, struct span *span, void *block) {
+    if (!arena_claim_large(arena, span)) {
+        fatal_misuse("free", block, "double free or wild pointer: no block in use is there");
+    }
+    mheap_free(span);
+}
+
 static void free_outside(void *pointer) {
     if (emergency_owns(pointer)) {
         emergency_free(pointer);
@@ -197,7 +205,7 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
     if (span->class != 0) {
         small_free(span->class, pointer);
     } else {
-        mheap_free(span);
+        large_free(arena, span, pointer);
     }
     alloc_leave();
 }
@@ -324,9 +332,17 @@ static void *resize_by_move(struct span *span, size_t size) {
     return block;
 }
 
-/* In checked modes a block whose size is known always moves. */
+/* In checked modes small blocks whose size is known always move. */
 static void *resize_checked(void *old, size_t old_size, size_t size, const void *frame) {
-    void *block = alloc_malloc_from(size, frame);
+    if (check_resize(old, size)) {
+        return old;
+    }
+    void *block = NULL;
+    if (thread_enter()) {
+        block = check_alloc_to_grow(size, frame);
+        leave();
+    }
+    block = block != NULL ? block : alloc_malloc_from(size, frame);
     if (block != NULL) {
         memcpy(block, old, min_size(old_size, size));
         free_checked(old, frame);

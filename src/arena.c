@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 
 #include "arch.h"
 #include "fatal.h"
@@ -303,4 +304,14 @@ void arena_clear_span(struct arena *arena, const struct span *span) {
     for (size_t i = 0; i < n; i++) {
         arena->page_span[page + i] = NULL;
     }
+}
+
+bool arena_claim_large(struct arena *arena, struct span *span) {
+    struct span **entry = &arena->page_span[arena_page(arena, span->base)];
+    if (__libc_single_threaded) {
+        *entry = NULL;
+        return true;
+    }
+    return __atomic_compare_exchange_n(entry, &span, NULL, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
 }

@@ -112,4 +112,7 @@ static inline struct span *arena_span(uintptr_t address) {
 void arena_set_span(struct arena *arena, struct span *span);
 void arena_clear_span(struct arena *arena, const struct span *span);
 
+/* Removes a large block's span; false: another thread has done it already. */
+bool arena_claim_large(struct arena *arena, struct span *span);
+
 #endif

@@ -1,7 +1,25 @@
 /* Blocks by their address. See block.h and README.md. */
 #include "block.h"
 
+#include <string.h>
+
 #include "fatal.h"
+
+void block_fail_free(const char *call, const void *pointer, size_t size) {
+    if (strncmp(call, "free", strlen("free")) == 0) {
+        fatal_misuse(call, pointer, "double free of a %zu-byte object", size);
+    }
+    fatal_misuse(call, pointer, "the %zu-byte object is free already", size);
+}
+
+void block_fail_middle(const char *call, const void *pointer, size_t size, const void *start) {
+    if (size <= MAX_SMALL_SIZE) {
+        fatal_misuse(call, pointer,
+                     "pointer into the middle of a %zu-byte object that starts at %p", size, start);
+    }
+    fatal_misuse(call, pointer, "pointer into the middle of a block of %zu bytes that starts at %p",
+                 size, start);
+}
 
 struct span *block_require_span(const char *call, const struct arena *arena, const void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
@@ -20,9 +38,7 @@ struct span *block_require_span(const char *call, const struct arena *arena, con
         fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
     }
     if (span->class == 0 && span->base != address) {
-        fatal_misuse(call, pointer,
-                     "pointer into the middle of a block of %zu bytes that starts at %p",
-                     span_bytes(span), (void *)span->base);
+        block_fail_middle(call, pointer, span_bytes(span), (void *)span->base);
     }
     return span;
 }
@@ -33,6 +49,5 @@ struct span *block_require(const char *call, const struct arena *arena, const vo
         return span;
     }
     uint32_t index = span_index(span, (uintptr_t)pointer);
-    fatal_misuse(call, pointer, "pointer into the middle of a %u-byte object that starts at %p",
-                 class_to_size[span->class], (void *)span_object(span, index));
+    block_fail_middle(call, pointer, class_to_size[span->class], (void *)span_object(span, index));
 }

@@ -82,13 +82,12 @@ static _Noreturn void fail_unmarked(const char *call, const void *pointer) {
     size_t size = sized ? contents_size(pointer) : span_block_size(span);
     const void *start = find_marked(span, pointer);
     if (start != NULL) {
-        fatal_misuse(call, pointer,
-                     "pointer into the middle of a %zu-byte object that starts at %p", size, start);
+        block_fail_middle(call, pointer, size, start);
     }
     if (!sized) {
         block_require(call, arena, pointer);
     }
-    fatal_misuse(call, pointer, "double free of a %zu-byte object", size);
+    block_fail_free(call, pointer, size);
 }
 
 /* ---- small ---- */
@@ -209,6 +208,17 @@ size_t check_usable_size(const char *call, const void *pointer) {
     }
     return check_knows_size(pointer) ? contents_size(pointer)
                                      : span_block_size(arena_span((uintptr_t)pointer));
+}
+
+void *check_alloc_to_grow(size_t size, const void *frame) {
+    bool needs_zero;
+    return size <= MAX_SMALL_SIZE || size > PTRDIFF_MAX
+               ? NULL
+               : guard_alloc(size, malloc_align(size), GUARD_BEFORE, frame, &needs_zero);
+}
+
+bool check_resize(void *pointer, size_t size) {
+    return size > MAX_SMALL_SIZE && guard_owns(pointer) && guard_resize("realloc", pointer, size);
 }
 
 bool check_knows_size(const void *pointer) {

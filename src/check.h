@@ -31,6 +31,12 @@ void check_free(const char *call, void *pointer, const void *frame);
 /* The size asked for where that is known, else the block's. */
 size_t check_usable_size(const char *call, const void *pointer);
 
+/* A large block for a realloc that moves, with room to grow behind it; NULL: as any other. */
+void *check_alloc_to_grow(size_t size, const void *frame);
+
+/* Resizes a large block where it is, within the slow path or not; false: move it. */
+bool check_resize(void *pointer, size_t size);
+
 /* Is that the size asked for? Of a block, in an arena or not. */
 bool check_knows_size(const void *pointer);
 

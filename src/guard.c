@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "block.h"
 #include "bytes.h"
 #include "fatal.h"
 #include "fault.h"
@@ -276,16 +277,14 @@ static struct guarded *require(const char *call, const void *pointer) {
     struct guarded *guarded = find(pointer);
     if (guarded->block != pointer) {
         print_events(guarded);
-        fatal_misuse(call, pointer,
-                     "pointer into the middle of a block of %zu bytes that starts at %p",
-                     guarded->size, guarded->block);
+        block_fail_middle(call, pointer, guarded->size, guarded->block);
     }
     return guarded;
 }
 
 static _Noreturn void fail_freed(const char *call, const struct guarded *guarded) {
     print_events(guarded);
-    fatal_misuse(call, guarded->block, "double free of a %zu-byte object", guarded->size);
+    block_fail_free(call, guarded->block, guarded->size);
 }
 
 void guard_free(const char *call, void *pointer, const void *frame) {
@@ -310,6 +309,30 @@ size_t guard_usable_size(const char *call, const void *pointer) {
         fail_freed(call, guarded);
     }
     return guarded->size;
+}
+
+/* Has the accessible pages end at `end`. */
+static bool move_end(struct guarded *guarded, char *end) {
+    if (end > guarded->end) {
+        return os_open(guarded->end, (size_t)(end - guarded->end));
+    }
+    size_t size = (size_t)(guarded->end - end);
+    return size == 0 || (os_discard(end, size) && os_forbid(end, size));
+}
+
+bool guard_resize(const char *call, void *pointer, size_t size) {
+    struct guarded *guarded = require(call, pointer);
+    uintptr_t page = os_page_size(), start = (uintptr_t)pointer;
+    char *end = (char *)align_up(start + max_size(size, 1), page);
+    bytes_require_canary(call, pointer, guarded->size, guarded->start, guarded->end);
+    if (end > (char *)(guarded->span->base + span_bytes(guarded->span) - page) ||
+        !move_end(guarded, end)) {
+        return false;
+    }
+    guarded->size = size;
+    guarded->end = end;
+    memset(guarded->block + size, BYTES_CANARY, (size_t)(end - guarded->block) - size);
+    return true;
 }
 
 size_t guard_freed_bytes(void) {

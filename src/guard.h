@@ -34,6 +34,10 @@ bool guard_owns(const void *pointer);
 void guard_free(const char *call, void *pointer, const void *frame);
 size_t guard_usable_size(const char *call, const void *pointer);
 
+/* Makes the block larger or smaller where it is; false: it cannot. Room to grow is behind a block
+ * that lies at the start of its pages. */
+bool guard_resize(const char *call, void *pointer, size_t size);
+
 /* The bytes of freed blocks that still have their pages. */
 size_t guard_freed_bytes(void);
 
