@@ -207,11 +207,11 @@ void os_futex_wake(const void *word, int waiters) {
     SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
 }
 
-/* The kernel reads the mask before it finds that there is no such operation. */
+/* The kernel reads the mask before it finds that there is no such operation; NULL is no mask. */
 bool os_is_readable(const void *address) {
     enum { NO_SUCH_OPERATION = 12345, MASK_SIZE = 8 };
-    return SYSCALL(SYS_rt_sigprocmask, NO_SUCH_OPERATION, address, NULL, MASK_SIZE, 0, 0) !=
-           -EFAULT;
+    long answer = SYSCALL(SYS_rt_sigprocmask, NO_SUCH_OPERATION, address, NULL, MASK_SIZE, 0, 0);
+    return address != NULL && answer != -EFAULT;
 }
 
 unsigned os_thread_id(void) {

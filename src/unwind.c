@@ -29,7 +29,7 @@ static bool is_readable(const struct frame *frame, uintptr_t *page) {
 }
 
 static void walk(const struct frame *frame, struct stack *stack, unsigned n) {
-    uintptr_t page = 0;
+    uintptr_t page = 1; /* none */
     while (n < STACK_MOST && is_readable(frame, &page) && frame->pc >= LOWEST_PC) {
         stack->pc[n++] = frame->pc;
         uintptr_t step = (uintptr_t)frame->caller - (uintptr_t)frame;
