@@ -8,12 +8,15 @@
 #     same "sort -n" sort -n "$in/numbers"
 #     finish
 #
-# The library is that of build/, or the one that GOALLOC_LIB names.
+# The library is that of build/, or the one that GOALLOC_LIB names; GOALLOC_CHECK is what it says.
 set -euo pipefail
 
 programs=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 library=${GOALLOC_LIB:-$programs/../../build/libgoalloc.so}
 skip_code=77 # as CMakeLists.txt tells CTest
+
+# The mode of goalloc; with samples of guarded blocks, many.
+mode=${GOALLOC_CHECK:-0}
 
 # The distribution's programs come first: those are the ones whose packages are installed.
 export PATH=/usr/bin:/bin:$PATH LC_ALL=C.UTF-8 TZ=UTC
@@ -59,7 +62,7 @@ need() {
 # Runs a command with goalloc preloaded, or plain. The command may be a function: what it starts
 # is then preloaded, while the shell that runs it is not.
 with_goalloc() (
-    export LD_PRELOAD=$preload
+    export LD_PRELOAD=$preload GOALLOC_CHECK=$mode GOALLOC_GUARD_RATE=200
     "$@"
 )
 

@@ -251,6 +251,22 @@ static void files(void **state) {
     assert_true(os_open_file("/nowhere/at/all") < 0);
 }
 
+static void forbid_and_open(void **state) {
+    size_t page = os_page_size();
+    char *base = os_map(2 * page);
+    (void)state;
+    base[0] = base[page] = 7;
+    assert_true(os_is_readable(base) && os_is_readable(base + page));
+    assert_true(os_forbid(base + page, page));
+    assert_true(os_is_readable(base + page - 16));
+    assert_false(os_is_readable(base + page));
+    assert_true(os_open(base + page, page));
+    assert_int_equal(base[page], 7);
+    os_unreserve(base, 2 * page);
+    assert_false(os_is_readable(base));
+    assert_false(os_is_readable(NULL));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(page_size),
@@ -260,6 +276,7 @@ int main(void) {
         cmocka_unit_test(open_in_steps),
         cmocka_unit_test(open_for_reading_first),
         cmocka_unit_test(readable_is_not_writable),
+        cmocka_unit_test(forbid_and_open),
         cmocka_unit_test(map),
         cmocka_unit_test(discard),
         cmocka_unit_test(discard_refused),
