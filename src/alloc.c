@@ -106,6 +106,7 @@ static void *from_emergency(size_t size, size_t align) {
 /* In checked modes. False: this allocation goes the usual way. */
 static bool alloc_checked(size_t size, size_t align, const void *frame, void **block,
                           bool *needs_zero) {
+    align = max_size(align, malloc_align(size));
     if (options_check_every()) {
         WITH_RETRY(*block, check_alloc(size, align, frame, needs_zero));
         return true;

@@ -114,7 +114,7 @@ static void handle_fault(int signal, siginfo_t *info, void *context) {
     const struct guarded *guarded = find(info->si_addr);
     if (guarded != NULL && !atomic_flag_test_and_set(&reported)) {
         struct event access;
-        explain(guarded, info->si_addr, fault_is_write(context) ? "write" : "read");
+        explain(guarded, info->si_addr, fault_access(context));
         access.thread = os_thread_id();
         unwind_from(fault_pc(context), fault_frame(context), &access.stack);
         print_event("accessed", &access);

@@ -265,6 +265,12 @@ void options_load(char **environment) {
     }
 }
 
+void options_protect(void) {
+    if (os_page_size() <= OPTIONS_PAGE) {
+        os_open_for_reading(&options, sizeof options);
+    }
+}
+
 void options_print(void) {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const char *mark = *table[i].value == table[i].initial ? "" : " (set)";

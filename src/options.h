@@ -42,10 +42,12 @@ enum { CHECK_OFF, CHECK_CALLS, CHECK_CONTENTS, CHECK_SAMPLES };
     OPTION(arena_max, "ARENA_MAX", SIZE, 512 * GIB, 4 * MIB, 512 * GIB,                            \
            "address space that an arena may take")
 
+enum { OPTIONS_PAGE = 4096 };
+
 #define OPTION_FIELD(field, name, kind, initial, least, most, help) size_t field;
 struct options {
     OPTIONS(OPTION_FIELD)
-};
+} __attribute__((aligned(OPTIONS_PAGE))); /* nothing else is in the page: it is read-only later */
 #undef OPTION_FIELD
 
 extern HIDDEN struct options options;
@@ -59,6 +61,9 @@ static inline bool options_check_every(void) {
 /* Reads the environment; a NULL environ (too early in the process) leaves the defaults, and a later
  * call reads it. Warnings go to stderr. */
 void options_load(char **environment);
+
+/* Makes them read-only, where the system's page is not larger than theirs. */
+void options_protect(void);
 
 /* Sets one option by its environment name without prefix, any case; false with a warning when name
  * or value is wrong. `source` names the place in the warning. */

@@ -156,6 +156,7 @@ static void create_exit_key(void) {
     lock_acquire(&start_lock);
     if (!atomic_load_explicit(&exit_handled, memory_order_relaxed)) {
         load_options_late();
+        options_protect();
         bool created = pthread_key_create(&exit_key, end_thread) == 0;
         atomic_store_explicit(&exit_handled, created, memory_order_release);
     }

@@ -6,13 +6,12 @@
 #define GOALLOC_FAULT_H
 
 #include <asm/sigcontext.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <ucontext.h>
 
-/* The syndrome is one of the records that the kernel puts behind the registers; read: there is
+/* The syndrome is one of the records that the kernel puts behind the registers; qemu-user has
  * none. */
-static inline bool fault_is_write(const void *context) {
+static inline const char *fault_access(const void *context) {
     enum { SYNDROME_WRITE = 1 << 6 };
     const mcontext_t *machine = &((const ucontext_t *)context)->uc_mcontext;
     const unsigned char *at = machine->__reserved;
@@ -20,14 +19,14 @@ static inline bool fault_is_write(const void *context) {
     while (end - at >= (long)sizeof(struct esr_context)) {
         const struct esr_context *record = (const void *)at;
         if (record->head.magic == ESR_MAGIC) {
-            return (record->esr & SYNDROME_WRITE) != 0;
+            return (record->esr & SYNDROME_WRITE) != 0 ? "write" : "read";
         }
         if (record->head.size < sizeof record->head) {
             break;
         }
         at += record->head.size;
     }
-    return false;
+    return "access";
 }
 
 static inline uintptr_t fault_pc(const void *context) {
