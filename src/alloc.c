@@ -341,7 +341,7 @@ static void *resize_checked(void *old, size_t old_size, size_t size, const void 
     void *block = NULL;
     if (thread_enter()) {
         block = check_alloc_to_grow(size, frame);
-        leave();
+        alloc_leave();
     }
     block = block != NULL ? block : alloc_malloc_from(size, frame);
     if (block != NULL) {

@@ -286,24 +286,32 @@ static size_t entered_pages(const struct span *span) {
     return span->stack == 0 ? 1 : min_size(span->pages, os_page_size() / PAGE_SIZE + 1);
 }
 
-void arena_set_span(struct arena *arena, struct span *span) {
-    size_t page = arena_page(arena, span->base), n = entered_pages(span);
+static void set_pages(struct arena *arena, size_t page, size_t n, struct span *span) {
     for (size_t i = 0; i < n; i++) {
         arena->page_span[page + i] = span;
     }
+}
+
+/* The entry of the first page is what tells the child of a fork that there is a span. It is made
+ * last and removed first, so that no span is found with half of its pages entered. */
+void arena_set_span(struct arena *arena, struct span *span) {
+    size_t page = arena_page(arena, span->base), n = entered_pages(span);
+    set_pages(arena, page + 1, n - 1, span);
     if (span->class != 0) {
         memset(arena->page_class + page, span->class, n);
     }
+    atomic_signal_fence(memory_order_seq_cst);
+    arena->page_span[page] = span;
 }
 
 void arena_clear_span(struct arena *arena, const struct span *span) {
     size_t page = arena_page(arena, span->base), n = entered_pages(span);
+    arena->page_span[page] = NULL;
+    atomic_signal_fence(memory_order_seq_cst);
     if (span->class != 0) {
         memset(arena->page_class + page, 0, n);
     }
-    for (size_t i = 0; i < n; i++) {
-        arena->page_span[page + i] = NULL;
-    }
+    set_pages(arena, page + 1, n - 1, NULL);
 }
 
 bool arena_claim_large(struct arena *arena, struct span *span) {
