@@ -81,6 +81,11 @@ static uintptr_t cut_from_new_region(size_t size) {
         return 0;
     }
     uintptr_t base = (uintptr_t)os_map(bytes);
+    if (base == 0) { /* the place stays usable, unless another thread has taken the next */
+        unsigned next = i + 1;
+        atomic_compare_exchange_strong(&region_count, &next, i);
+        return 0;
+    }
     regions[i].size = bytes;
     atomic_store(&regions[i].used, size);
     atomic_store(&regions[i].base, base);
