@@ -11,6 +11,7 @@ enum { READ_SIZE = 1024 };
 
 struct map_reader {
     int file;
+    bool failed; /* what was read is not all */
     size_t have;
     size_t next;
     char buffer[READ_SIZE];
@@ -19,7 +20,8 @@ struct map_reader {
 static int read_char(struct map_reader *reader) {
     if (reader->next == reader->have) {
         ssize_t got = os_read(reader->file, reader->buffer, sizeof reader->buffer);
-        if (got <= 0) {
+        reader->failed |= got < 0;
+        if (got <= 0 || reader->failed) {
             return -1;
         }
         reader->have = (size_t)got;
@@ -77,5 +79,5 @@ enum maps_answer maps_find(uintptr_t address, struct map_line *line) {
         }
     }
     os_close(reader.file);
-    return answer;
+    return reader.failed ? MAPS_UNKNOWN : answer;
 }
