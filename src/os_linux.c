@@ -186,7 +186,8 @@ bool os_move_pages(void *to, void *from, size_t size) {
         }
         return false;
     }
-    return os_open(from, size); /* nothing new for the kernel; qemu-user takes it for unmapped */
+    os_open(from, size); /* nothing new for the kernel; qemu-user takes it for unmapped */
+    return true;
 }
 
 void os_avoid_huge_pages(void *base, size_t size) {
