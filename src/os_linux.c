@@ -124,8 +124,8 @@ static bool discard_zeroes(void) {
             return false;
         }
         *probe = 1;
-        SYSCALL(SYS_madvise, probe, os_page_size(), MADV_DONTNEED, 0, 0, 0);
-        known = *probe == 0 ? YES : NO;
+        bool refused = failed(SYSCALL(SYS_madvise, probe, os_page_size(), MADV_DONTNEED, 0, 0, 0));
+        known = *probe == 0 ? YES : refused ? UNKNOWN : NO;
         os_unreserve((void *)probe, os_page_size());
         atomic_store_explicit(&answer, known, memory_order_relaxed);
     }
