@@ -83,7 +83,8 @@ static void check_for_fork(void) {
 }
 
 static void mark_process(void) {
-    _Atomic char *mark = os_map_wiped_by_fork(os_page_size());
+    bool marked = atomic_load_explicit(&fork_mark, memory_order_relaxed) != NULL;
+    _Atomic char *mark = marked ? NULL : os_map_wiped_by_fork(os_page_size());
     if (mark != NULL) {
         atomic_store_explicit(mark, 1, memory_order_relaxed);
         atomic_store_explicit(&fork_mark, mark, memory_order_release);
@@ -101,8 +102,8 @@ void thread_handle_forks(void) {
     static atomic_bool done;
     if (!atomic_load_explicit(&done, memory_order_acquire)) {
         mark_process();
-        pthread_atfork(NULL, NULL, reset_in_child);
-        atomic_store_explicit(&done, true, memory_order_release);
+        bool registered = pthread_atfork(NULL, NULL, reset_in_child) == 0;
+        atomic_store_explicit(&done, registered, memory_order_release);
     }
 }
 
