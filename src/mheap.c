@@ -302,7 +302,7 @@ static size_t release_last(struct arena *arena, size_t *below, size_t most) {
 
 size_t mheap_release(size_t keep) {
     size_t dirty = mheap_get_stats().free_dirty, released = 0;
-    size_t goal = dirty > keep ? (dirty - keep) >> PAGE_SHIFT : 0;
+    size_t goal = dirty > keep ? pages_for(dirty - keep) : 0;
     for (unsigned i = arena_count(); i-- > 0;) {
         for (size_t below = SIZE_MAX; below > 0 && released < goal;) {
             released += release_last(&arenas[i], &below, goal - released);
