@@ -1,0 +1,176 @@
+/*
+ * The mcentral: objects of all classes and shards go out and come back, one by one, in magazines
+ * and through the depots, against a list of those that are out. Each carries its own mark, so one
+ * that is handed out twice shows.
+ */
+#include "fuzz.h"
+
+#include "magazine.h"
+#include "mcentral.h"
+#include "mheap.h"
+
+enum { OBJECTS = 4096, CLASSES = 8, SHARDS = 4 };
+
+struct object {
+    size_t *address;
+    unsigned class;
+};
+
+static struct object out[OBJECTS];
+static size_t count;
+static size_t marks;
+static unsigned classes[CLASSES]; /* of this input */
+
+static void add(unsigned class, void *address) {
+    REQUIRE(address != NULL && (uintptr_t)address % 8 == 0);
+    out[count++] = (struct object){address, class};
+    *(size_t *)address = (size_t)address ^ ++marks << 48;
+}
+
+/* The mark is only ever changed by add, so an object that is out twice lost its first one. */
+static void *remove_at(size_t i) {
+    size_t *address = out[i].address;
+    REQUIRE((*address << 16) == ((size_t)address << 16));
+    *address = 0;
+    out[i] = out[--count];
+    return address;
+}
+
+static size_t count_of(unsigned class) {
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        n += out[i].class == class;
+    }
+    return n;
+}
+
+/* Removes up to n objects of a class, from a place on and every `step` objects; returns how many. */
+static unsigned gather(unsigned class, void **objects, unsigned n, size_t from, size_t step) {
+    unsigned got = 0;
+    size_t i = count > 0 ? from % count : 0;
+    for (size_t looked = 0; looked < 2 * OBJECTS && got < n && i < count; looked++) {
+        if (out[i].class == class) {
+            objects[got++] = remove_at(i);
+        }
+        i = count > 0 ? (i + step) % count : 0;
+    }
+    return got;
+}
+
+static void take_objects(unsigned shard, unsigned class, unsigned want) {
+    void *objects[MAGAZINE_MOST];
+    if (count + want > OBJECTS) {
+        return;
+    }
+    unsigned got = mcentral_take(shard, class, objects + MAGAZINE_MOST, want);
+    REQUIRE(got > 0 && got <= want);
+    for (unsigned i = 0; i < got; i++) {
+        add(class, objects[MAGAZINE_MOST - 1 - i]);
+    }
+}
+
+static void give_objects(unsigned class, unsigned n, size_t from, size_t step) {
+    void *objects[MAGAZINE_MOST];
+    n = gather(class, objects, n, from, step);
+    if (n > 0) {
+        mcentral_give(class, objects, n, "free");
+    }
+}
+
+static void give_magazine(unsigned class, unsigned n, size_t from) {
+    void *objects[MAGAZINE_MOST];
+    n = gather(class, objects, n, from, 1);
+    struct magazine *full = n > 0 ? magazine_create() : NULL, *empty = NULL;
+    if (full == NULL) {
+        return;
+    }
+    magazine_set_capacity(full, n);
+    for (unsigned i = 0; i < n; i++) {
+        magazine_push(full, objects[i]);
+    }
+    if (!mcentral_exchange_for_empty(class, full, &empty)) {
+        mcentral_give(class, magazine_lowest(full), full->count, "free");
+        empty = full;
+    }
+    if (empty != NULL) {
+        magazine_destroy(empty);
+    }
+}
+
+static void take_magazine(unsigned shard, unsigned class) {
+    struct magazine *full = mcentral_exchange_for_full(shard, class, NULL);
+    if (full == NULL) {
+        return;
+    }
+    while (full->count > 0) {
+        void *object = magazine_pop(full);
+        if (count < OBJECTS) {
+            add(class, object);
+        } else {
+            mcentral_give(class, &object, 1, "free");
+        }
+    }
+    magazine_destroy(full);
+}
+
+static void check_class(unsigned class) {
+    struct mcentral_stats stats = mcentral_get_stats(class);
+    REQUIRE(stats.out - stats.depot == count_of(class) * class_to_size[class]);
+    REQUIRE(stats.out <= stats.spans);
+    REQUIRE(mcentral_is_valid(class));
+}
+
+static void step(struct input *input) {
+    size_t kind = take(input, 1), number = take(input, 1);
+    unsigned class = classes[number % CLASSES], shard = (unsigned)(number / CLASSES % SHARDS);
+    unsigned n = 1 + (unsigned)take(input, 1) % MAGAZINE_MOST;
+    switch (kind % 16) {
+    case 0:
+        check_class(class);
+        break;
+    case 1:
+        mcentral_trim(shard, class);
+        break;
+    case 2:
+        mcentral_trim_all();
+        break;
+    case 3:
+        mcentral_release();
+        break;
+    case 4:
+    case 5:
+        give_magazine(class, n, take(input, 2));
+        break;
+    case 6:
+        take_magazine(shard, class);
+        break;
+    case 7:
+    case 8:
+    case 9:
+    case 10:
+        give_objects(class, n, take(input, 2), kind / 16 + 1);
+        break;
+    default:
+        take_objects(shard, class, n);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct input input = {data, size};
+    for (size_t i = 0; i < CLASSES; i++) {
+        classes[i] = 1 + (unsigned)take(&input, 1) % (CLASS_COUNT - 1);
+    }
+    while (input.left > 0) {
+        step(&input);
+    }
+    for (size_t i = 0; i < CLASSES; i++) {
+        while (count_of(classes[i]) > 0) {
+            give_objects(classes[i], MAGAZINE_MOST, 0, 1);
+        }
+        check_class(classes[i]);
+    }
+    mcentral_release();
+    REQUIRE(mheap_get_stats().in_use == 0 && mheap_is_valid());
+    return 0;
+}
