@@ -14,6 +14,7 @@ extern "C" {
 #endif
 
 #define LIFE_CHILD_SECONDS 60
+#define LIFE_SKIPPED 77 /* exit status of a program that could not test anything */
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)

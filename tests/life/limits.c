@@ -1,12 +1,14 @@
 /*
- * Life under a limit of the address space or of data, set before the program starts:
+ * Life under a limit of the address space, of data or of the stack, set before the program starts:
  *
- *     limits address|data|threads|hello
+ *     limits address|data|threads|hello|stack
  *
  * Memory ends with NULL and ENOMEM, not before most of the limit is used, and what is freed can be
- * had again.
+ * had again. The slow paths fit the smallest stack that a thread can have.
  */
 #include <errno.h>
+#include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +28,9 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
-    {"address", RLIMIT_AS, 300000 * KIB, 200 * MIB},
-    {"data", RLIMIT_DATA, 65536 * KIB, 40 * MIB},
-    {"threads", RLIMIT_AS, 200000 * KIB, 0},
-    {"hello", RLIMIT_AS, 65536 * KIB, 0},
+    {"address", RLIMIT_AS, 300000 * KIB, 200 * MIB}, {"data", RLIMIT_DATA, 65536 * KIB, 40 * MIB},
+    {"threads", RLIMIT_AS, 200000 * KIB, 0},         {"hello", RLIMIT_AS, 65536 * KIB, 0},
+    {"stack", RLIMIT_STACK, 128 * KIB, 0},
 };
 
 static size_t block_size(size_t i) {
@@ -97,6 +98,36 @@ static void run_threads(void) {
     }
 }
 
+/* Enough for every class's magazines to come and go. */
+static void use_many_small(void) {
+    static void *blocks[20000];
+    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+        blocks[i] = life_block(i * 7 % 2000);
+    }
+    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+        life_check_block(blocks[i], i * 7 % 2000);
+        free(blocks[i]);
+    }
+}
+
+static void *use_all(void *arg) {
+    life_exercise_heap();
+    use_many_small();
+    free(realloc(life_block(3 * MIB), 9 * MIB));
+    malloc_trim(0);
+    return arg;
+}
+
+static void run_on_small_stacks(void) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    use_all(NULL);
+    pthread_attr_init(&attributes);
+    CHECK(pthread_attr_setstacksize(&attributes, (size_t)PTHREAD_STACK_MIN) == 0, "stack size");
+    CHECK(pthread_create(&thread, &attributes, use_all, NULL) == 0, "no thread");
+    CHECK(pthread_join(thread, NULL) == 0, "cannot join");
+}
+
 static void say_hello(void) {
     CHECK(puts("hello, world") >= 0 && fflush(stdout) == 0, "puts failed");
     life_exercise_heap();
@@ -124,7 +155,7 @@ static const struct scenario *find_by_limit(void) {
 }
 
 int main(int argc, char **argv) {
-    CHECK(argc == 2, "usage: limits address|data|threads|hello");
+    CHECK(argc == 2, "usage: limits address|data|threads|hello|stack");
     if (strcmp(argv[1], "limited") != 0) {
         const struct scenario *scenario = find(argv[1]);
         life_restart_limited(scenario->resource, scenario->limit);
@@ -135,6 +166,8 @@ int main(int argc, char **argv) {
         run_until_exhausted(scenario);
     } else if (strcmp(scenario->name, "threads") == 0) {
         run_threads();
+    } else if (scenario->resource == RLIMIT_STACK) {
+        run_on_small_stacks();
     } else {
         say_hello();
     }

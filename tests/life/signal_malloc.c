@@ -1,8 +1,9 @@
 /*
  * A signal handler that allocates and frees some thousand times a second, as those of profilers
  * and crash reporters do although they must not. It interrupts threads inside the slow path of
- * malloc (their blocks are all large; in the fast path no such handler is safe, see LD_PRELOAD.md):
- * it may get NULL, but nothing may hang, crash, or hand out a block twice.
+ * malloc, for in the fast path no such handler is safe, see LD_PRELOAD.md: their blocks are all
+ * large, or with the argument "small", for checked mode, in which no call is fast, of all classes.
+ * It may get NULL, but nothing may hang, crash, or hand out a block twice.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,6 +21,7 @@
 
 static atomic_int signals;
 static atomic_int corrupted;
+static size_t divisor = 1; /* of the sizes that the threads use */
 
 static void allocate_in_handler(int signal_number) {
     (void)signal_number;
@@ -48,7 +50,7 @@ static void *churn(void *arg) {
             life_check_block(held[slot], held_size[slot]);
             free(held[slot]);
         }
-        held_size[slot] = sizes[i % COUNT_OF(sizes)] + i % 8;
+        held_size[slot] = sizes[i % COUNT_OF(sizes)] / divisor + i % 8;
         held[slot] = life_block(held_size[slot]);
     }
     for (size_t i = 0; i < HELD; i++) {
@@ -57,8 +59,9 @@ static void *churn(void *arg) {
     return arg;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     life_require_goalloc();
+    divisor = argc == 2 && strcmp(argv[1], "small") == 0 ? 1000 : 1;
     struct sigaction action = {.sa_handler = allocate_in_handler, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &action, NULL) == 0, "sigaction failed");
     pthread_t other;
