@@ -57,7 +57,7 @@ static size_t text_of(const struct option *option, size_t value, bool other_way,
     if (option->kind == FLAG) {
         return print_buffer(out, LONGEST, "%s", flags[other_way ? 3 : 0][value]);
     }
-    bool whole = value % KIB == 0 && other_way;
+    bool whole = option->kind == SIZE && value % KIB == 0 && other_way;
     return print_buffer(out, LONGEST, "%zu%s", whole ? value / KIB : value, whole ? "K" : "");
 }
 
