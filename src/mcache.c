@@ -587,9 +587,22 @@ void mcache_reset_lock_in_child(void) {
     }
 }
 
+/* The child's only thread was interrupted by the handler that forked, while it read or changed the
+ * list, and will go on with it: the list stays, with threads that have nothing loaded. */
+static void disarm_registry(const struct mcache *mine) {
+    static struct mcache_front gone;
+    for (struct mcache *cache = registry; cache != NULL; cache = cache->next) {
+        cache->front = cache == mine ? cache->front : &gone;
+    }
+}
+
 void mcache_reset_in_child(struct mcache *mine) {
     fixalloc_reset_in_child(&pool);
     fixalloc_reset_in_child(&hidden_pool);
+    if (lock_is_mine(&registry_lock)) {
+        disarm_registry(mine);
+        return;
+    }
     struct mcache *other = lock_reset_in_child(&registry_lock) ? NULL : registry;
     bool interrupted =
         mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);

@@ -1,9 +1,11 @@
 /*
  * A signal handler that forks, at a high rate, while the thread it interrupts is inside malloc or
  * free. An allocator that takes its locks around fork would wait for the interrupted thread, that
- * is for itself. With the argument "threads" other threads hold the heap's locks as well.
+ * is for itself. With the argument "threads" other threads hold the heap's locks as well; with
+ * "stats" the interrupted thread reads the heap's statistics, which takes the rest of the locks.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -58,18 +60,28 @@ static void *churn(void *arg) {
     return arg;
 }
 
+static void *read_stats(void *arg) {
+    while (atomic_load(&forks) < FORKS) {
+        struct mallinfo2 info = mallinfo2();
+        CHECK(info.arena > 0, "a heap without memory");
+    }
+    return arg;
+}
+
 int main(int argc, char **argv) {
     life_require_goalloc();
-    size_t threads = argc > 1 && strcmp(argv[1], "threads") == 0 ? THREADS : 0;
+    const char *mode = argc > 1 ? argv[1] : "";
+    size_t threads = strcmp(mode, "") != 0 ? THREADS : 0;
+    void *(*work)(void *) = strcmp(mode, "stats") == 0 ? read_stats : churn;
     struct sigaction action = {.sa_handler = fork_and_reap, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGPROF, &action, NULL) == 0, "sigaction failed");
     struct itimerval timer = {{0, 1000}, {0, 1000}};
     CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0, "setitimer failed");
     pthread_t others[THREADS];
     for (size_t i = 0; i < threads; i++) {
-        CHECK(pthread_create(&others[i], NULL, churn, NULL) == 0, "no thread");
+        CHECK(pthread_create(&others[i], NULL, work, NULL) == 0, "no thread");
     }
-    churn(NULL);
+    work(NULL);
     timer.it_value.tv_usec = 0;
     setitimer(ITIMER_PROF, &timer, NULL);
     for (size_t i = 0; i < threads; i++) {
