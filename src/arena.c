@@ -165,6 +165,7 @@ static void release_arena(struct arena *arena) {
 }
 
 static bool try_arena(struct arena *arena, size_t reserve, size_t limit) {
+    *arena = (struct arena){.base = 0}; /* a fork may have left half of one */
     if (!reserve_arena(arena, reserve)) {
         return false;
     }

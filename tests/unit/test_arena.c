@@ -202,6 +202,17 @@ TEST_IN_CHILD(removed_again) {
     CHECK(arenas[1].base == base);
 }
 
+/* What the child of a fork finds when the thread that was adding an arena is not there. */
+TEST_IN_CHILD(half_an_arena) {
+    (void)unused;
+    CHECK(arena_add(0));
+    struct arena half = arenas[0];
+    arena_remove_last();
+    arenas[0] = half;
+    large(MIB);
+    CHECK(arena_count() == 1 && mheap_is_valid());
+}
+
 TEST_IN_CHILD(page_tables) {
     (void)unused;
     CHECK(arena_add(0));
@@ -267,6 +278,7 @@ int main(void) {
         cmocka_unit_test(little_address_space),
         cmocka_unit_test(largest_size_by_option),
         cmocka_unit_test(removed_again),
+        cmocka_unit_test(half_an_arena),
         cmocka_unit_test(page_tables),
         cmocka_unit_test(assumptions_hold),
         cmocka_unit_test(assumptions_are_checked),
