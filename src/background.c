@@ -5,6 +5,7 @@
  */
 #include "background.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -80,8 +81,9 @@ static void handle_forks(void) {
     }
 }
 
-/* It must not run the program's signal handlers. */
+/* It must not run the program's signal handlers. A refusal must not change errno: free comes here. */
 static bool create(void) {
+    int saved = errno;
     pthread_t thread;
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -96,6 +98,7 @@ static bool create(void) {
     bool created = pthread_create(&thread, &attributes, run, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
+    errno = saved;
     return created;
 }
 

@@ -1,6 +1,7 @@
 /* The background thread: there only when it is asked for and has something to do, it gives idle
  * memory back while nothing else runs, and a child of a fork can have one of its own. */
 #include <dirent.h>
+#include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,6 +73,20 @@ TEST_IN_CHILD(idle_memory_goes_back) {
     wait_until_given_back();
 }
 
+/* free, which wakes it, must leave errno alone. */
+TEST_IN_CHILD(refused_without_a_trace) {
+    (void)unused;
+    unsigned before = threads();
+    options.background = true;
+    background_allow();
+    use_and_free(BIG);
+    limit_address_space(16 * KIB);
+    errno = EDOM;
+    background_wake();
+    CHECK(errno == EDOM);
+    CHECK(threads() == before);
+}
+
 TEST_IN_CHILD(children_have_their_own) {
     (void)unused;
     skip_where_nothing_goes_back();
@@ -103,6 +118,7 @@ int main(void) {
         cmocka_unit_test(not_before_it_is_allowed),
         cmocka_unit_test(not_for_nothing),
         cmocka_unit_test(idle_memory_goes_back),
+        cmocka_unit_test(refused_without_a_trace),
         cmocka_unit_test(children_have_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
