@@ -99,7 +99,7 @@ EXPORT struct mallinfo2 mallinfo2(void) {
         .arena = stats.mapped,
         .ordblks = 1,
         .uordblks = stats.allocated,
-        .fordblks = stats.mapped - stats.allocated,
+        .fordblks = stats.mapped > stats.allocated ? stats.mapped - stats.allocated : 0,
         .keepcost = stats.free_pages,
     };
 }
