@@ -90,7 +90,8 @@ void *alloc_aligned(size_t align, size_t size);
 /* 0 for NULL. */
 size_t alloc_usable_size(const void *pointer);
 
-/* Ends a slow operation that thread_enter began, with the work that is due now and then. */
+/* Ends a slow operation that thread_enter began: frees what signal handlers have put aside, and
+ * does the work that is due now and then. */
 void alloc_leave(void);
 
 /* Between the two: what is free beyond the threads' caches goes back to the page heap. */

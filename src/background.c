@@ -81,7 +81,7 @@ static void handle_forks(void) {
     }
 }
 
-/* It must not run the program's signal handlers. A refusal must not change errno: free comes here. */
+/* It must not run the program's signal handlers. A refusal leaves errno alone: free comes here. */
 static bool create(void) {
     int saved = errno;
     pthread_t thread;

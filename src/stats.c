@@ -1,6 +1,7 @@
 /* Statistics. See stats.h and README.md. */
 #include "stats.h"
 
+#include "alloc.h"
 #include "arena.h"
 #include "guard.h"
 #include "mcache.h"
@@ -10,13 +11,14 @@
 #include "print.h"
 #include "quarantine.h"
 #include "stackpool.h"
+#include "thread.h"
 
 static size_t minus(size_t a, size_t b) {
     return a > b ? a - b : 0; /* snapshots of different moments */
 }
 
 /* What is in threads' caches is out of the pools. */
-void stats_get_stacks(struct goalloc_stack_stats *out) {
+static void read_stacks(struct goalloc_stack_stats *out) {
     struct stackpool_stats pools = stackpool_get_stats();
     size_t cached_bytes, cached = mcache_total_stacks(&cached_bytes);
     cached = min_size(cached, pools.out);
@@ -31,10 +33,30 @@ void stats_get_stacks(struct goalloc_stack_stats *out) {
     };
 }
 
-void stats_get(struct goalloc_stats *out) {
+/* The modules' counts. Their locks are only taken where a signal handler that allocates knows of
+ * it; in a handler that interrupted the heap all is 0. */
+static struct mheap_stats read_heap(void) {
+    struct mheap_stats stats = {0};
+    if (thread_enter_without_cache()) {
+        stats = mheap_get_stats();
+        alloc_leave();
+    }
+    return stats;
+}
+
+static struct mcentral_stats read_class(unsigned class) {
+    struct mcentral_stats stats = {0};
+    if (thread_enter_without_cache()) {
+        stats = mcentral_get_stats(class);
+        alloc_leave();
+    }
+    return stats;
+}
+
+static void read_all(struct goalloc_stats *out) {
     struct mheap_stats heap = mheap_get_stats();
     struct goalloc_stack_stats stacks;
-    stats_get_stacks(&stacks);
+    read_stacks(&stacks);
     size_t out_of_spans = 0, depots = 0, spans = 0;
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct mcentral_stats central = mcentral_get_stats(class);
@@ -42,7 +64,6 @@ void stats_get(struct goalloc_stats *out) {
         depots += central.depot;
         spans += central.spans;
     }
-    *out = (struct goalloc_stats){0};
     out->thread_cache = mcache_total_bytes(&out->threads);
     size_t waiting = quarantine_bytes();
     out->allocated = minus(out_of_spans, depots + out->thread_cache + waiting) + heap.large;
@@ -56,8 +77,24 @@ void stats_get(struct goalloc_stats *out) {
     out->retained = heap.free_clean;
 }
 
+void stats_get(struct goalloc_stats *out) {
+    *out = (struct goalloc_stats){0};
+    if (thread_enter_without_cache()) {
+        read_all(out);
+        alloc_leave();
+    }
+}
+
+void stats_get_stacks(struct goalloc_stack_stats *out) {
+    *out = (struct goalloc_stack_stats){0};
+    if (thread_enter_without_cache()) {
+        read_stacks(out);
+        alloc_leave();
+    }
+}
+
 static void print_class(int fd, unsigned class) {
-    struct mcentral_stats central = mcentral_get_stats(class);
+    struct mcentral_stats central = read_class(class);
     if (central.span_count > 0) {
         size_t size = class_to_size[class];
         print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu %12zu\n", size, central.span_count,
@@ -94,10 +131,10 @@ void stats_print(int fd) {
 static void write_sizes(FILE *stream) {
     fputs("<sizes>\n", stream);
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        struct mcentral_stats central = mcentral_get_stats(class);
+        struct mcentral_stats central = read_class(class);
         size_t size = class_to_size[class];
         size_t free = minus(central.spans, central.out) + central.depot;
-        if (free >= size) {
+        if (central.span_count > 0 && free >= size) {
             fprintf(stream, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
                     class_to_size[class - 1] + (size_t)1, size, free / size * size, free / size);
         }
@@ -120,8 +157,8 @@ static void write_system(FILE *stream, const struct goalloc_stats *stats) {
 
 void stats_write_xml(FILE *stream) {
     struct goalloc_stats stats;
-    struct mheap_stats heap = mheap_get_stats();
     stats_get(&stats);
+    struct mheap_stats heap = read_heap();
     fputs("<malloc version=\"goalloc-1\">\n<heap nr=\"0\">\n", stream);
     write_sizes(stream);
     write_free(stream, &stats);

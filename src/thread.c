@@ -203,6 +203,17 @@ bool thread_enter(void) {
     return true;
 }
 
+bool thread_enter_without_cache(void) {
+    if (is_busy()) {
+        return false;
+    }
+    set_busy(true);
+    if (!__libc_single_threaded) {
+        thread_handle_forks();
+    }
+    return true;
+}
+
 void *thread_leave(void) {
     set_busy(false);
     if (LIKELY(atomic_load_explicit(&mcache_front.deferred, memory_order_relaxed) == NULL)) {

@@ -3,9 +3,11 @@
  * and crash reporters do although they must not. It interrupts threads inside the slow path of
  * malloc, for in the fast path no such handler is safe, see LD_PRELOAD.md: their blocks are all
  * large, or with the argument "small", for checked mode, in which no call is fast, of all classes.
- * It may get NULL, but nothing may hang, crash, or hand out a block twice.
+ * With "stats" it interrupts threads that read the statistics. It may get NULL, but nothing may
+ * hang, crash, or hand out a block twice.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -25,7 +27,7 @@ static size_t divisor = 1; /* of the sizes that the threads use */
 
 static void allocate_in_handler(int signal_number) {
     (void)signal_number;
-    static const size_t sizes[] = {40, 500, 2000, 9000, 25000};
+    static const size_t sizes[] = {40, 500, 2000, 9000, 25000, 70000};
     int saved = errno;
     int count = atomic_fetch_add(&signals, 1);
     size_t size = sizes[(size_t)count % COUNT_OF(sizes)];
@@ -59,16 +61,26 @@ static void *churn(void *arg) {
     return arg;
 }
 
+static void *read_stats(void *arg) {
+    while (atomic_load(&signals) < SIGNALS) {
+        struct mallinfo2 info = mallinfo2();
+        CHECK(info.arena > 0, "a heap without memory");
+    }
+    return arg;
+}
+
 int main(int argc, char **argv) {
     life_require_goalloc();
-    divisor = argc == 2 && strcmp(argv[1], "small") == 0 ? 1000 : 1;
+    const char *mode = argc > 1 ? argv[1] : "";
+    void *(*work)(void *) = strcmp(mode, "stats") == 0 ? read_stats : churn;
+    divisor = strcmp(mode, "small") == 0 ? 1000 : 1;
     struct sigaction action = {.sa_handler = allocate_in_handler, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &action, NULL) == 0, "sigaction failed");
     pthread_t other;
-    CHECK(pthread_create(&other, NULL, churn, NULL) == 0, "no thread");
+    CHECK(pthread_create(&other, NULL, work, NULL) == 0, "no thread");
     struct itimerval timer = {{0, INTERVAL_US}, {0, INTERVAL_US}};
     CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0, "setitimer failed");
-    churn(NULL);
+    work(NULL);
     timer.it_value.tv_usec = 0;
     setitimer(ITIMER_REAL, &timer, NULL);
     pthread_join(other, NULL);

@@ -2,15 +2,18 @@
  * Each test has a heap of its own. */
 #include "support.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "stats.h"
 #include "thread.h"
 
-enum { BLOCKS = 2000, THREADS = 4 };
+enum { BLOCKS = 2000, THREADS = 4, FORKS = 200, CHILD_SECONDS = 10 };
 
 static void *blocks[THREADS][BLOCKS];
 static size_t held[THREADS];
@@ -114,6 +117,37 @@ static bool has_value(const char *text, const char *name, size_t value) {
     return strstr(text, line) != NULL;
 }
 
+static atomic_bool finished;
+
+static void *read_until_finished(void *unused) {
+    while (!finished) {
+        get();
+    }
+    return unused;
+}
+
+/* What the other thread is doing must not matter to the child: here it has never allocated. */
+TEST_IN_CHILD(forks_while_a_thread_reads) {
+    (void)unused;
+    pthread_t reader;
+    use_and_free(MIB);
+    CHECK(pthread_create(&reader, NULL, read_until_finished, NULL) == 0);
+    for (unsigned i = 0; i < FORKS; i++) {
+        int status;
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            alarm(CHILD_SECONDS);
+            use_and_free(MIB);
+            work(0);
+            _exit(0);
+        }
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    finished = true;
+    CHECK(pthread_join(reader, NULL) == 0);
+}
+
 TEST_IN_CHILD(text) {
     char written[8192];
     (void)unused;
@@ -152,8 +186,13 @@ TEST_IN_CHILD(xml) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_yet), cmocka_unit_test(one_thread), cmocka_unit_test(many_threads),
-        cmocka_unit_test(trim),        cmocka_unit_test(text),       cmocka_unit_test(xml),
+        cmocka_unit_test(nothing_yet),
+        cmocka_unit_test(one_thread),
+        cmocka_unit_test(many_threads),
+        cmocka_unit_test(trim),
+        cmocka_unit_test(text),
+        cmocka_unit_test(xml),
+        cmocka_unit_test(forks_while_a_thread_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
