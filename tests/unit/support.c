@@ -183,6 +183,16 @@ size_t virtual_bytes(void) {
     return strtoull(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t resident_pages(void *memory, size_t bytes) {
+    unsigned char in_core[64 * MIB / 4096];
+    size_t count = 0, pages = bytes / os_page_size();
+    CHECK(pages <= sizeof in_core && mincore(memory, bytes, in_core) == 0);
+    for (size_t i = 0; i < pages; i++) {
+        count += in_core[i] & 1;
+    }
+    return count;
+}
+
 size_t page_faults(void) {
     struct rusage usage;
     CHECK(getrusage(RUSAGE_SELF, &usage) == 0);

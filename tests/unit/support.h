@@ -78,6 +78,9 @@ bool is_aligned_to(const void *memory, size_t align);
 /* The size of all mappings of this process. */
 size_t virtual_bytes(void);
 
+/* The system's pages in at most 64 MiB that are backed by memory. */
+size_t resident_pages(void *memory, size_t bytes);
+
 /* The page faults that this process took without reading a disk. */
 size_t page_faults(void);
 

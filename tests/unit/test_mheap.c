@@ -158,16 +158,6 @@ TEST_IN_CHILD(resized_at_the_frontier) {
     check_sums();
 }
 
-static size_t resident_pages(void *memory, size_t bytes) {
-    unsigned char in_core[64 * MIB / 4096];
-    size_t count = 0, pages = bytes / os_page_size();
-    CHECK(pages <= sizeof in_core && mincore(memory, bytes, in_core) == 0);
-    for (size_t i = 0; i < pages; i++) {
-        count += in_core[i] & 1;
-    }
-    return count;
-}
-
 TEST_IN_CHILD(release_gives_memory_back) {
     (void)unused;
     struct span *a = alloc(32 * MIB), *b = alloc(MIB);
