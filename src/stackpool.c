@@ -357,6 +357,9 @@ static size_t trim_next(struct stackpool *pool, bool all) {
     lock_acquire(&pool->lock);
     give_bits_locked(pool, span, stacks);
     span->bits[CLEAN] |= clean;
+    if (pool->spans == span) { /* on the list again, and not to be the next, too */
+        pool->spans = span->next;
+    }
     lock_release(&pool->lock);
     return bits_count(clean) * stack_size(stack_span_kind(span));
 }
