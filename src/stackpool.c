@@ -321,6 +321,16 @@ static uint64_t discard_stacks(const struct span *span, uint64_t bits) {
     return clean;
 }
 
+/* The clean ones around these, which may share a system page with them. */
+static uint64_t neighbours(const struct span *span, uint64_t stacks) {
+    size_t a_page = os_page_size() / stack_size(stack_span_kind(span));
+    uint64_t near = 0;
+    for (unsigned distance = 1; distance < a_page; distance++) {
+        near |= stacks << distance | stacks >> distance;
+    }
+    return near & span->bits[FREE] & span->bits[CLEAN];
+}
+
 /* Looks at the span at the head and moves on to the next. *stacks of it, now out of the pool, are
  * to be discarded; or it is in *empty. */
 static struct span *visit_locked(struct stackpool *pool, bool all, uint64_t *stacks,
@@ -334,6 +344,7 @@ static struct span *visit_locked(struct stackpool *pool, bool all, uint64_t *sta
         return span;
     }
     *stacks = idle & ~span->bits[CLEAN];
+    *stacks |= neighbours(span, *stacks);
     if (*stacks != 0) {
         take_bits_locked(pool, span, *stacks);
     }
