@@ -109,6 +109,7 @@ static bool place_guard(struct stackpool *pool, struct span *span, unsigned inde
 /* Of a span that nobody else knows. */
 static bool remove_guards(struct span *span) {
     if (span->bits[GUARDED] != span->bits[SPLIT]) {
+        span->bits[GUARDED] = span->bits[SPLIT]; /* first: the span may stay, or be adopted */
         os_unmark_guards((void *)span->base, span_bytes(span));
     }
     if (span->bits[SPLIT] == 0) {
@@ -424,6 +425,7 @@ struct stackpool_stats stackpool_get_stats(void) {
 }
 
 static void adopt_locked(struct stackpool *pool, struct span *span) {
+    span->magic = stride_magic(stack_span_kind(span)); /* it may have been about to be added */
     span->free = (uint16_t)bits_count(span->bits[FREE]);
     span->bucket = SPAN_UNLISTED;
     pool->free += span->free;
