@@ -486,8 +486,8 @@ static void take_and_give(unsigned index) {
             CHECK(is_filled(mine[at], 64, index));
         }
         stackpool_give(kind, mine, n, "goalloc_stack_free");
-        if (i % 500 == 0) {
-            stackpool_trim();
+        if (i % 20 == 0) {
+            stackpool_release();
         }
     }
 }
