@@ -91,7 +91,8 @@ static bool split(void *guard, size_t size) {
     return false;
 }
 
-/* The stack is the caller's; the words are shared with its neighbours. */
+/* The stack is the caller's; the words are shared with its neighbours, and is_guarded reads without
+ * the lock. */
 static bool place_guard(struct stackpool *pool, struct span *span, unsigned index) {
     size_t size = os_page_size();
     void *guard = (void *)(stack_low(span, index) - size);
@@ -100,7 +101,7 @@ static bool place_guard(struct stackpool *pool, struct span *span, unsigned inde
         return false;
     }
     lock_acquire(&pool->lock);
-    span->bits[GUARDED] |= bits_mask(index, 1);
+    __atomic_fetch_or(&span->bits[GUARDED], bits_mask(index, 1), __ATOMIC_RELAXED);
     span->bits[SPLIT] |= marked ? 0 : bits_mask(index, 1);
     lock_release(&pool->lock);
     return true;
@@ -366,6 +367,7 @@ static size_t trim_next(struct stackpool *pool, bool all) {
         return 0;
     }
     uint64_t clean = discard_stacks(span, stacks);
+    size_t bytes = bits_count(clean) * stack_size(stack_span_kind(span));
     lock_acquire(&pool->lock);
     give_bits_locked(pool, span, stacks);
     span->bits[CLEAN] |= clean;
@@ -373,7 +375,7 @@ static size_t trim_next(struct stackpool *pool, bool all) {
         pool->spans = span->next;
     }
     lock_release(&pool->lock);
-    return bits_count(clean) * stack_size(stack_span_kind(span));
+    return bytes;
 }
 
 static size_t trim_pool(struct stackpool *pool, bool all, size_t most) {
