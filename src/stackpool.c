@@ -91,8 +91,7 @@ static bool split(void *guard, size_t size) {
     return false;
 }
 
-/* The stack is the caller's; the words are shared with its neighbours, and is_guarded reads without
- * the lock. */
+/* The stack is the caller's; the words are shared with its neighbours. */
 static bool place_guard(struct stackpool *pool, struct span *span, unsigned index) {
     size_t size = os_page_size();
     void *guard = (void *)(stack_low(span, index) - size);
@@ -101,25 +100,24 @@ static bool place_guard(struct stackpool *pool, struct span *span, unsigned inde
         return false;
     }
     lock_acquire(&pool->lock);
-    __atomic_fetch_or(&span->bits[GUARDED], bits_mask(index, 1), __ATOMIC_RELAXED);
+    span->bits[GUARDED] |= bits_mask(index, 1);
     span->bits[SPLIT] |= marked ? 0 : bits_mask(index, 1);
     lock_release(&pool->lock);
     return true;
 }
 
-/* Of a span that nobody else knows. */
+/* Of an empty span that nobody else knows. False: some could not be opened. */
 static bool remove_guards(struct span *span) {
-    if (span->bits[GUARDED] != span->bits[SPLIT]) {
-        span->bits[GUARDED] = span->bits[SPLIT]; /* first: the span may stay, or be adopted */
-        os_unmark_guards((void *)span->base, span_bytes(span));
-    }
-    if (span->bits[SPLIT] == 0) {
+    if (stack_guard(stack_span_kind(span)) == 0) {
         return true;
     }
-    if (!os_open((void *)span->base, span_bytes(span))) {
+    span->bits[GUARDED] = span->bits[SPLIT];
+    os_unmark_guards((void *)span->base, span_bytes(span));
+    if (span->bits[SPLIT] != 0 && !os_open((void *)span->base, span_bytes(span))) {
         return false;
     }
     atomic_fetch_sub_explicit(&splits, bits_count(span->bits[SPLIT]), memory_order_relaxed);
+    span->bits[GUARDED] = span->bits[SPLIT] = 0;
     return true;
 }
 
@@ -426,19 +424,24 @@ struct stackpool_stats stackpool_get_stats(void) {
     return stats;
 }
 
-static void adopt_locked(struct stackpool *pool, struct span *span) {
-    span->magic = stride_magic(stack_span_kind(span)); /* it may have been about to be added */
+/* An empty span may have been about to be added, or to go, with some of its guards gone. */
+static void adopt_locked(struct stackpool *pool, unsigned kind, struct span *span) {
+    span->magic = stride_magic(kind);
+    span->stride = (uint32_t)stack_stride(kind);
     span->free = (uint16_t)bits_count(span->bits[FREE]);
     span->bucket = SPAN_UNLISTED;
     pool->free += span->free;
     pool->out += span->objects - (size_t)span->free;
+    if (span->free == span->objects) {
+        remove_guards(span);
+    }
     if (span->free > 0) {
         list_locked(pool, span);
     }
 }
 
 /* From the page tables and the bits, as in mcentral.c. What was on its way is not free: it is
- * lost; so is an empty span, of which another thread may have removed some guards. */
+ * lost. */
 static void rebuild(unsigned kind) {
     struct stackpool *pool = &pools[kind];
     pool->spans = NULL;
@@ -449,7 +452,7 @@ static void rebuild(unsigned kind) {
         for (size_t page = 0; page < pages; page++) {
             struct span *span = arena->page_span[page];
             if (span != NULL && span->stack == kind + 1 && arena_page(arena, span->base) == page) {
-                adopt_locked(pool, span);
+                adopt_locked(pool, kind, span);
             }
         }
     }

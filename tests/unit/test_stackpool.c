@@ -216,9 +216,17 @@ static size_t resident(unsigned kind) {
            stackpool_get_stats().out * max_size(stack_size(kind), os_page_size());
 }
 
+/* qemu-user counts the pages of the machine, whatever it gives the program. */
+static void skip_where_pages_do_not_count(void) {
+    skip_where_nothing_goes_back();
+    if (os_page_size() > 16 * KIB || (os_page_size() > 4 * KIB && takes_any_advice())) {
+        skip_child("stacks are smaller than pages here, or mincore counts others");
+    }
+}
+
 static void check_given_back(unsigned kind, void (*give_back)(void)) {
     const unsigned n = 320;
-    skip_where_nothing_goes_back();
+    skip_where_pages_do_not_count();
     leave_one_a_span(kind, n);
     CHECK(resident(kind) > n / 2 * stack_size(kind));
     give_back();
@@ -230,18 +238,18 @@ static void check_given_back(unsigned kind, void (*give_back)(void)) {
 
 TEST_IN_CHILD(release_gives_all_back) {
     (void)unused;
-    check_given_back(stack_kind(os_page_size(), false), stackpool_release);
+    check_given_back(stack_kind(16 * KIB, false), stackpool_release);
 }
 
 static void trim_twice(void) {
     stackpool_trim();
-    CHECK(resident(stack_kind(os_page_size(), true)) > 0);
+    CHECK(resident(stack_kind(16 * KIB, false)) > 0);
     stackpool_trim();
 }
 
 TEST_IN_CHILD(trim_gives_back_what_was_idle) {
     (void)unused;
-    check_given_back(stack_kind(os_page_size(), true), trim_twice);
+    check_given_back(stack_kind(16 * KIB, false), trim_twice);
 }
 
 /* Two stacks share a page: it goes back as soon as both are idle, also when one was not used since
@@ -249,7 +257,7 @@ TEST_IN_CHILD(trim_gives_back_what_was_idle) {
 TEST_IN_CHILD(shared_pages_go_back) {
     bool clean;
     (void)unused;
-    skip_where_nothing_goes_back();
+    skip_where_pages_do_not_count();
     void *keep = take_one(0, &clean);
     for (unsigned i = 0; i < 14; i++) {
         lows[i] = take_one(0, &clean);
