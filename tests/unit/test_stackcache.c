@@ -10,6 +10,14 @@
 
 enum { KIND = 2, MOST = STACKCACHE_BYTES / 4096, N = 3 * MOST };
 
+static size_t count_of(const struct stack_bin *bin) {
+    return (size_t)(bin->top - bin->slot);
+}
+
+static size_t most_of(const struct stack_bin *bin) {
+    return (size_t)(bin->end - bin->slot);
+}
+
 static void *lows[N];
 
 static struct stackcache *create(bool keeps) {
@@ -31,7 +39,7 @@ static void give(struct stackcache *cache, unsigned kind, void *low) {
     if (!stackcache_push(cache, kind, low)) {
         stackcache_overflow(cache, kind, low, "goalloc_stack_free");
     }
-    CHECK(cache->bins[kind].count <= cache->bins[kind].most);
+    CHECK(count_of(&cache->bins[kind]) <= most_of(&cache->bins[kind]));
 }
 
 static void take_all(struct stackcache *cache) {
@@ -60,7 +68,7 @@ TEST_IN_CHILD(holds_32_kib_an_order) {
     struct stackcache *cache = create(true);
     CHECK(cache->guarded_least == os_page_size());
     for (unsigned kind = 0; kind < STACK_SMALL_KINDS; kind++) {
-        CHECK(cache->bins[kind].most * stack_size(kind) == STACKCACHE_BYTES);
+        CHECK(most_of(&cache->bins[kind]) * stack_size(kind) == STACKCACHE_BYTES);
         if (stack_guard(kind) > stack_size(kind)) {
             continue;
         }
@@ -70,8 +78,8 @@ TEST_IN_CHILD(holds_32_kib_an_order) {
         for (unsigned i = 0; i < N; i++) {
             give(cache, kind, lows[i]);
         }
-        CHECK(cache->bins[kind].count >= cache->bins[kind].most / 2);
-        sum += cache->bins[kind].count * stack_size(kind);
+        CHECK(count_of(&cache->bins[kind]) >= most_of(&cache->bins[kind]) / 2);
+        sum += count_of(&cache->bins[kind]) * stack_size(kind);
     }
     CHECK(counted(cache, &bytes) == stackpool_get_stats().out && bytes == sum);
     CHECK(bytes == stackpool_get_stats().out_bytes);
@@ -85,14 +93,14 @@ TEST_IN_CHILD(moves_by_half) {
     struct stackcache *cache = create(true);
     const struct stack_bin *bin = &cache->bins[KIND];
     lows[0] = take(cache, KIND);
-    CHECK(bin->count == MOST / 2 - 1 && stackpool_get_stats().out == MOST / 2);
+    CHECK(count_of(bin) == MOST / 2 - 1 && stackpool_get_stats().out == MOST / 2);
     take_all(cache);
-    for (unsigned i = 0; bin->count < MOST; i++) {
+    for (unsigned i = 0; count_of(bin) < MOST; i++) {
         give(cache, KIND, lows[i]);
     }
     void *top = bin->slot[MOST - 1];
     give(cache, KIND, lows[N - 1]);
-    CHECK(bin->count == MOST / 2 + 1 && bin->slot[MOST / 2] == lows[N - 1]);
+    CHECK(count_of(bin) == MOST / 2 + 1 && bin->slot[MOST / 2] == lows[N - 1]);
     CHECK(bin->slot[MOST / 2 - 1] == top); /* the older half is gone */
 }
 
@@ -111,7 +119,7 @@ TEST_IN_CHILD(flush_gives_all_back) {
     take_all(cache);
     give_all(cache);
     stackcache_flush(cache);
-    CHECK(cache->bins[KIND].count == 0 && stackpool_get_stats().out == 0);
+    CHECK(count_of(&cache->bins[KIND]) == 0 && stackpool_get_stats().out == 0);
     stackpool_release();
     CHECK(mheap_get_stats().in_use == 0 && stackpool_is_valid());
     take_all(cache);
@@ -141,7 +149,7 @@ TEST_IN_CHILD(without_memory) {
         lows[0] = low;
         n++;
     }
-    CHECK(stackpool_get_stats().out == n && cache->bins[KIND].count == 0);
+    CHECK(stackpool_get_stats().out == n && count_of(&cache->bins[KIND]) == 0);
     for (low = lows[0]; n > 1; n--) {
         void *next = *(void **)low;
         give(cache, KIND, low);
