@@ -20,7 +20,8 @@ struct map_line {
 
 enum maps_answer { MAPS_UNKNOWN, MAPS_NONE, MAPS_FOUND };
 
-/* The mapping that holds an address. MAPS_NONE: nothing is there; MAPS_UNKNOWN: it cannot be read. */
+/* The mapping that holds an address. MAPS_NONE: nothing is there; MAPS_UNKNOWN: it cannot be
+ * read. */
 enum maps_answer maps_find(uintptr_t address, struct map_line *line);
 
 #endif

@@ -150,7 +150,7 @@ void os_unmark_guards(void *base, size_t size) {
 
 size_t os_mappings_most(void) {
     enum { DEFAULT = 65530 };
-    char text[24];
+    char text[24] = {0};
     int fd = os_open_file("/proc/sys/vm/max_map_count");
     ssize_t length = fd >= 0 ? os_read(fd, text, sizeof text) : 0;
     size_t most = 0;

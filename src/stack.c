@@ -27,8 +27,8 @@ static struct goalloc_stack no_stack(int error) {
     return (struct goalloc_stack){NULL, NULL};
 }
 
-/* Within the slow path. Where every call is checked it is for what is retired only. A thread that is
- * ending gets none. NULL: each stack goes from and to its pool. */
+/* Within the slow path. Where every call is checked it is for what is retired only. A thread that
+ * is ending gets none. NULL: each stack goes from and to its pool. */
 static struct stackcache *my_cache(void) {
     if (mcache_front.stacks == NULL && thread_cache() != NULL) {
         mcache_front.stacks = stackcache_create(!options_check_every());
