@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #elif defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
@@ -128,11 +127,11 @@ static inline void context_go(struct context *from, struct context *to) {
 
 #if defined(__SANITIZE_ADDRESS__)
 
-/* A stack may have been left in the middle of functions, whose marks are still on it. */
+void __asan_handle_no_return(void);
+
 static inline void context_make(struct context *context, void *low, void *high,
                                 void (*entry)(void)) {
     size_t size = (size_t)((char *)high - (char *)low);
-    __asan_unpoison_memory_region(low, size);
     context_prepare(context, low, high, entry);
     context->fake_stack = NULL;
     context->low = low;
@@ -152,7 +151,9 @@ static inline void context_switch(struct context *from, struct context *to) {
     __sanitizer_finish_switch_fiber(from->fake_stack, &low, &size);
 }
 
+/* The functions that never return leave no marks on the stack. */
 static inline void context_leave(struct context *from, struct context *to) {
+    __asan_handle_no_return();
     __sanitizer_start_switch_fiber(NULL, to->low, to->size);
     context_go(from, to);
 }
