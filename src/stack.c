@@ -51,7 +51,7 @@ static void *take(unsigned kind, bool *clean) {
 }
 
 static void zero(void *low, unsigned kind) {
-    bool large = kind >= STACK_SMALL_KINDS;
+    bool large = kind >= STACK_SMALL_KINDS && stack_size(kind) >= os_page_size();
     if (!large || !os_discard(low, stack_size(kind))) {
         memset(low, 0, stack_size(kind));
     }
