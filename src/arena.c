@@ -51,7 +51,17 @@ void arena_check_assumptions(size_t system_page) {
 
 /* ---- address space ---- */
 
-/* At the first hint that is free, else where the kernel likes. */
+/* False: so much cannot be had at any address. */
+static bool is_obtainable(size_t size) {
+    void *probe = os_reserve(NULL, size);
+    if (probe != NULL) {
+        os_unreserve(probe, size);
+    }
+    return probe != NULL;
+}
+
+/* At the first hint that is free, else where the kernel likes. Near the end of memory not all of
+ * them are tried in vain for each malloc that fails. */
 static void *reserve_by_hint(size_t size) {
     for (unsigned i = 0; i < HINTS; i++) {
         uint64_t hint = arch_hint(i);
@@ -60,6 +70,9 @@ static void *reserve_by_hint(size_t size) {
         }
         if (os_reserve_at((void *)(uintptr_t)hint, size)) {
             return (void *)(uintptr_t)hint;
+        }
+        if (i == 0 && !is_obtainable(size)) {
+            return NULL;
         }
     }
     return os_reserve(NULL, size);
