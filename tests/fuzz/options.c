@@ -74,6 +74,22 @@ static void set_valid(struct input *input) {
     REQUIRE(*option->value == value && warnings == 0);
 }
 
+/* A number at one of the ends of an option's range, or just beyond. */
+static void set_border(struct input *input) {
+    const struct option *option = &table[take_below(input, OPTION_COUNT)];
+    const size_t values[] = {option->least - 1, option->least, option->most, option->most + 1};
+    size_t value = values[take(input, 1) % COUNT_OF(values)];
+    bool is_within = value >= option->least && value <= option->most;
+    char text[LONGEST];
+    size_t length = print_buffer(text, sizeof text, "%zu", value);
+    warnings = 0;
+    if (option->kind != CHOICE) {
+        bool set = options_set("a source", option->name, strlen(option->name), text, length);
+        REQUIRE(set == is_within && warnings == !set);
+        REQUIRE(!set || *option->value == value);
+    }
+}
+
 /* A whole entry of the environment. */
 static void load_any(struct input *input, bool (*load)(const char *), const char *start) {
     char text[LONGEST + 1] = {0};
@@ -86,7 +102,7 @@ static void load_any(struct input *input, bool (*load)(const char *), const char
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
     while (input.left > 0) {
-        switch (take(&input, 1) % 4) {
+        switch (take(&input, 1) % 5) {
         case 0:
             set_any(&input);
             break;
@@ -95,6 +111,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             break;
         case 2:
             load_any(&input, load_conf, "");
+            break;
+        case 3:
+            set_border(&input);
             break;
         default:
             load_any(&input, load_variable, prefix);
