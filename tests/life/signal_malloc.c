@@ -17,12 +17,14 @@
 
 #include "life.h"
 
-#define SIGNALS 15000
+#define SIGNALS 5000
+#define SIGNALS_AMONG_LARGE 15000
 #define INTERVAL_US 200
 #define HELD 60
 
 static atomic_int signals;
 static atomic_int corrupted;
+static int wanted = SIGNALS;
 static size_t divisor = 1; /* of the sizes that the threads use */
 
 static void allocate_in_handler(int signal_number) {
@@ -46,7 +48,7 @@ static void *churn(void *arg) {
     static const size_t sizes[] = {33000, 40000, 70000, 200000};
     void *held[HELD] = {0};
     size_t held_size[HELD] = {0};
-    for (size_t i = 0; atomic_load(&signals) < SIGNALS; i++) {
+    for (size_t i = 0; atomic_load(&signals) < wanted; i++) {
         size_t slot = (i * 31) % HELD;
         if (held[slot] != NULL) {
             life_check_block(held[slot], held_size[slot]);
@@ -62,7 +64,7 @@ static void *churn(void *arg) {
 }
 
 static void *read_stats(void *arg) {
-    while (atomic_load(&signals) < SIGNALS) {
+    while (atomic_load(&signals) < wanted) {
         struct mallinfo2 info = mallinfo2();
         CHECK(info.arena > 0, "a heap without memory");
     }
@@ -74,6 +76,7 @@ int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "";
     void *(*work)(void *) = strcmp(mode, "stats") == 0 ? read_stats : churn;
     divisor = strcmp(mode, "small") == 0 ? 1000 : 1;
+    wanted = strcmp(mode, "") == 0 ? SIGNALS_AMONG_LARGE : SIGNALS;
     struct sigaction action = {.sa_handler = allocate_in_handler, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &action, NULL) == 0, "sigaction failed");
     pthread_t other;
