@@ -51,7 +51,7 @@ GOALLOC_API void *goalloc_calloc(size_t count, size_t size);
 /*
  * Resizes a block, keeping the bytes that fit; it may move. ptr NULL is malloc. size 0 frees ptr
  * and returns NULL, as in glibc. On failure ptr is untouched. A size up to goalloc_usable_size(ptr)
- * and not below half of it never moves the block.
+ * and not below half of it never moves the block, except in checked modes 2 and 3.
  */
 GOALLOC_API void *goalloc_realloc(void *ptr, size_t size);
 
@@ -61,7 +61,9 @@ GOALLOC_API void *goalloc_reallocarray(void *ptr, size_t count, size_t size);
 /* Frees a block; NULL is ignored. Keeps errno. */
 GOALLOC_API void goalloc_free(void *ptr);
 
-/* C23: as goalloc_free; size and alignment are those of the request. */
+/* C23: as goalloc_free; size and alignment are those of the request. A size that the block cannot
+ * have ends the process where that is seen: for large blocks always, for small ones sometimes, in
+ * checked modes always. */
 GOALLOC_API void goalloc_free_sized(void *ptr, size_t size);
 GOALLOC_API void goalloc_free_aligned_sized(void *ptr, size_t alignment, size_t size);
 
@@ -80,7 +82,7 @@ GOALLOC_API void *goalloc_pvalloc(size_t size);
 
 /*
  * The bytes that may be used at ptr: at least the size asked for, the same for the life of the
- * block; 0 for NULL.
+ * block; 0 for NULL. With GOALLOC_CHECK=2, and of guarded blocks, just the size asked for.
  */
 GOALLOC_API size_t goalloc_usable_size(const void *ptr);
 

@@ -17,6 +17,9 @@
 /* Allocations of small objects that a miss of a thread's cache stands for, more or less. */
 enum { PER_REFILL = 32 };
 
+/* Of larger blocks there are few, and to make their pages inaccessible takes long. */
+#define SAMPLED_MOST MIB
+
 /* ---- marks ---- */
 
 struct mark {
@@ -168,12 +171,18 @@ void *check_alloc(size_t size, size_t align, const void *frame, bool *needs_zero
     return class != 0 ? alloc_small(class) : alloc_large(size, align, needs_zero);
 }
 
+/* Each thread counts down for itself, the first time from some number up to the rate. */
 bool check_samples(size_t size) {
-    static _Atomic size_t left;
-    size_t weight = size > MAX_SMALL_SIZE ? 1 : PER_REFILL;
-    size_t now = atomic_load_explicit(&left, memory_order_relaxed);
-    bool turn = options.check == CHECK_SAMPLES && now <= weight;
-    atomic_store_explicit(&left, turn ? options.guard_rate : now - weight, memory_order_relaxed);
+    uint32_t weight = size > MAX_SMALL_SIZE ? 1 : PER_REFILL, rate = (uint32_t)options.guard_rate;
+    uint32_t left = mcache_front.until_sample;
+    if (options.check != CHECK_SAMPLES || size > SAMPLED_MOST) {
+        return false;
+    }
+    if (left == 0) {
+        left = 1 + next_random() % rate;
+    }
+    bool turn = left <= weight;
+    mcache_front.until_sample = turn ? rate : left - weight;
     return turn;
 }
 
@@ -212,13 +221,14 @@ size_t check_usable_size(const char *call, const void *pointer) {
 
 void *check_alloc_to_grow(size_t size, const void *frame) {
     bool needs_zero;
-    return size <= MAX_SMALL_SIZE || size > PTRDIFF_MAX
+    return size <= MAX_SMALL_SIZE || size > PTRDIFF_MAX || !options_check_every()
                ? NULL
                : guard_alloc(size, malloc_align(size), GUARD_BEFORE, frame, &needs_zero);
 }
 
 bool check_resize(void *pointer, size_t size) {
-    return size > MAX_SMALL_SIZE && guard_owns(pointer) && guard_resize("realloc", pointer, size);
+    return options_check_every() && size > MAX_SMALL_SIZE && guard_owns(pointer) &&
+           guard_resize("realloc", pointer, size);
 }
 
 bool check_knows_size(const void *pointer) {

@@ -97,8 +97,8 @@ static void explain(const struct guarded *guarded, const char *address, const ch
     }
 }
 
-/* As if it had been installed itself. The default action, and nothing else, ends the process: by
- * the same access once more. */
+/* As if it had been installed itself. The default action ends the process: by the same access once
+ * more, or where the signal was sent, by sending it again. */
 static void pass_on(int signal, siginfo_t *info, void *context) {
     if ((program_action.sa_flags & SA_SIGINFO) != 0) {
         program_action.sa_sigaction(signal, info, context);
@@ -106,6 +106,9 @@ static void pass_on(int signal, siginfo_t *info, void *context) {
         program_action.sa_handler(signal);
     } else {
         sigaction(signal, &program_action, NULL);
+        if (info->si_code <= 0) {
+            raise(signal);
+        }
     }
 }
 

@@ -35,6 +35,7 @@ struct mcache_front {
     _Atomic(void *) deferred;  /* blocks freed while the slow path was busy, linked */
     atomic_bool busy;          /* the slow path is running: a signal handler must not enter it */
     uint8_t operations;        /* of the slow path, modulo 256 */
+    uint32_t until_sample;     /* see check.h; 0: not known yet */
 };
 
 #define MCACHE_NONE ((struct mcache *)1)

@@ -28,7 +28,7 @@ enum { CHECK_OFF, CHECK_CALLS, CHECK_CONTENTS, CHECK_SAMPLES };
     OPTION(zero_freed, "ZERO_FREED", FLAG, 0, 0, 1, "CHECK=2: fill freed blocks with zeros")       \
     OPTION(quarantine, "QUARANTINE", SIZE, 256 * KIB, 0, GIB,                                      \
            "CHECK=2: freed bytes that wait, for each of 8 groups of threads")                      \
-    OPTION(guard_rate, "GUARD_RATE", NUMBER, 50000, 1, GIB,                                        \
+    OPTION(guard_rate, "GUARD_RATE", NUMBER, 100000, 1, GIB,                                       \
            "CHECK=3: guard one of so many blocks")                                                 \
     OPTION(guard_slots, "GUARD_SLOTS", NUMBER, 8192, 2, 32768,                                     \
            "CHECK=2 and 3: blocks guarded by pages, half of them free ones")                       \

@@ -170,6 +170,20 @@ static void fault_elsewhere(const void *unused) {
     *(volatile char *)nowhere = 1;
 }
 
+static void send_signal(const void *unused) {
+    (void)unused;
+    new_block(64, 16, GUARD_BEHIND);
+    kill(getpid(), SIGSEGV);
+}
+
+static void a_signal_that_was_sent_ends_the_process(void **state) {
+    struct child child;
+    (void)state;
+    run_child(&child, send_signal, NULL);
+    assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV);
+    assert_int_equal(child.length, 0);
+}
+
 static void other_faults_are_none_of_its_business(void **state) {
     struct child child;
     (void)state;
@@ -187,6 +201,7 @@ int main(void) {
         cmocka_unit_test(reports),
         cmocka_unit_test(own_handlers_come_next),
         cmocka_unit_test(other_faults_are_none_of_its_business),
+        cmocka_unit_test(a_signal_that_was_sent_ends_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
