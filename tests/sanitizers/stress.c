@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "goalloc.h"
+#include "options.h"
 
 enum { THREADS = 6, SLOTS = 256, WHOLE = 8192 };
 
@@ -145,7 +146,8 @@ int main(int argc, char **argv) {
     }
     goalloc_trim(0);
     goalloc_get_stats(&stats);
-    CHECK(stats.allocated == 0 && stats.active == 0);
+    /* With CHECK=2 freed blocks wait in pages that count as active. */
+    CHECK(stats.allocated == 0 && (stats.active == 0 || options.check == CHECK_CONTENTS));
     printf("stress: %u generations of %d threads, %u operations each\n", generations, THREADS,
            operations);
     return 0;
