@@ -15,6 +15,8 @@ struct map_reader {
     size_t have;
     size_t next;
     char buffer[READ_SIZE];
+    char file_name[MAPS_NAME_SIZE]; /* of the last mapping with one */
+    uintptr_t module;               /* where its first mapping starts */
 };
 
 static int read_char(struct map_reader *reader) {
@@ -48,8 +50,6 @@ static uintptr_t read_hex(struct map_reader *reader) {
 /* "start-end rights offset device inode      name"; the name is what begins with '/' or '['. */
 static bool read_line(struct map_reader *reader, struct map_line *line) {
     size_t length = 0;
-    char before[MAPS_NAME_SIZE];
-    memcpy(before, line->name, sizeof before);
     line->start = read_hex(reader);
     line->end = read_hex(reader);
     int c = read_char(reader);
@@ -62,7 +62,11 @@ static bool read_line(struct map_reader *reader, struct map_line *line) {
         c = read_char(reader);
     }
     line->name[length] = '\0';
-    line->module = strcmp(line->name, before) == 0 ? line->module : line->start;
+    if (length > 0 && strcmp(line->name, reader->file_name) != 0) {
+        reader->module = line->start;
+        memcpy(reader->file_name, line->name, length + 1);
+    }
+    line->module = reader->module;
     return c >= 0;
 }
 
@@ -72,7 +76,6 @@ enum maps_answer maps_find(uintptr_t address, struct map_line *line) {
     if (reader.file < 0) {
         return MAPS_UNKNOWN;
     }
-    line->name[0] = '\0';
     while (answer == MAPS_NONE && read_line(&reader, line)) {
         if (address >= line->start && address < line->end) {
             answer = MAPS_FOUND;

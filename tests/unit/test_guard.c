@@ -15,7 +15,9 @@
 static char *new_block(size_t size, size_t align, enum guard_side side) {
     bool needs_zero;
     char *block = guard_alloc(size, align, side, __builtin_frame_address(0), &needs_zero);
-    CHECK(block != NULL && guard_owns(block) && is_aligned_to(block, align));
+    CHECK(block != NULL);
+    CHECK(guard_owns(block));
+    CHECK(is_aligned_to(block, align));
     CHECK(guard_usable_size("usable", block) == size);
     memset(block, 1, size);
     return block;
@@ -106,17 +108,24 @@ static void make(const struct access *access) {
     }
 }
 
+/* qemu-user does not tell which it was. */
+#ifdef __x86_64__
+static const char write_at[] = ": write at 0x", read_at[] = ": read at 0x";
+#else
+static const char write_at[] = " at 0x", read_at[] = " at 0x";
+#endif
+
 static void make_access(const void *access) {
     make(access);
 }
 
 static void reports(void **state) {
     static const struct access cases[] = {
-        {64, true, false, GUARD_BEHIND, "goalloc: overflow: write at 0x"},
-        {64, false, false, GUARD_BEHIND, "goalloc: overflow: read at 0x"},
-        {-1, true, false, GUARD_BEFORE, "goalloc: underflow: write at 0x"},
-        {5, true, true, GUARD_BEHIND, "goalloc: use after free: write at 0x"},
-        {5, false, true, GUARD_BEFORE, "goalloc: use after free: read at 0x"},
+        {64, true, false, GUARD_BEHIND, "goalloc: overflow: "},
+        {64, false, false, GUARD_BEHIND, "goalloc: overflow: "},
+        {-1, true, false, GUARD_BEFORE, "goalloc: underflow: "},
+        {5, true, true, GUARD_BEHIND, "goalloc: use after free: "},
+        {5, false, true, GUARD_BEFORE, "goalloc: use after free: "},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -124,6 +133,7 @@ static void reports(void **state) {
         run_child(&child, make_access, &cases[i]);
         assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV);
         assert_non_null(strstr(child.text, cases[i].text));
+        assert_non_null(strstr(child.text, cases[i].write ? write_at : read_at));
         assert_non_null(strstr(child.text, "goalloc:   allocated by thread "));
         assert_int_equal(strstr(child.text, "goalloc:   freed by thread ") != NULL, cases[i].freed);
     }
@@ -159,7 +169,7 @@ static void own_handlers_come_next(void **state) {
         struct child child;
         run_child(&child, with_handler, &codes[i]);
         assert_true(WIFEXITED(child.status) && WEXITSTATUS(child.status) == codes[i]);
-        assert_non_null(strstr(child.text, "goalloc: overflow: write at 0x"));
+        assert_non_null(strstr(child.text, "goalloc: overflow: "));
     }
 }
 
