@@ -165,8 +165,8 @@ static void lay_out(struct guarded *guarded, size_t align, enum guard_side side)
     size_t page = os_page_size();
     uintptr_t low = guarded->span->base + page;
     uintptr_t high = guarded->span->base + span_bytes(guarded->span) - page;
-    uintptr_t block =
-        side == GUARD_BEFORE ? align_up(low, align) : align_down(high - guarded->size, align);
+    uintptr_t block = side == GUARD_BEFORE ? align_up(low, align)
+                                           : align_down(high - max_size(guarded->size, 1), align);
     guarded->block = (char *)block;
     guarded->start = (char *)align_down(block, page);
     guarded->end = (char *)align_up(block + max_size(guarded->size, 1), page);
