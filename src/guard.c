@@ -222,7 +222,7 @@ static void push_freed(struct guarded *guarded) {
 
 static struct guarded *create(size_t size, size_t align) {
     size_t slack = align > os_page_size() ? align : 0;
-    size_t bytes = size + slack + 2 * os_page_size();
+    size_t bytes = max_size(size, 1) + slack + 2 * os_page_size();
     struct span *span = mheap_alloc_large(bytes, max_size(os_page_size(), PAGE_SIZE));
     if (span == NULL) {
         destroy_freed(true);

@@ -34,7 +34,7 @@ TEST_IN_CHILD(both_sides) {
             char *behind = new_block(size, align, GUARD_BEHIND);
             char *before = new_block(size, align, GUARD_BEFORE);
             size_t page = os_page_size();
-            CHECK(align_up((uintptr_t)behind + size, page) - (uintptr_t)behind - size < align ||
+            CHECK(align_up((uintptr_t)behind + size, page) - (uintptr_t)behind - size <= align ||
                   align > page);
             CHECK((uintptr_t)before % page == 0);
             free_block(behind);
