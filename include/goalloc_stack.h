@@ -16,9 +16,13 @@
  * powers of two up to 1 GiB. The scheme is that of the Go runtime (stack.go).
  *
  * Memory: a stack that is never written to costs some 10 bytes. A free stack keeps the pages that
- * it dirtied, and its guard; what was free for one to two seconds is given back by the calls of
- * malloc, free and these functions that go beyond a thread's caches, or, in a process that makes
- * none, by the thread of the option BACKGROUND.
+ * it dirtied, and its guard; what was free for some seconds is given back by the calls of malloc,
+ * free and these functions that go beyond a thread's caches, or, in a process that makes none, by
+ * the thread of the option BACKGROUND.
+ *
+ * malloc, free and these functions need up to 1.5 KiB of the stack that they are called on, and the
+ * dynamic linker more at a function's first call: link programs that run on the smallest stacks
+ * with -z now.
  *
  * Any thread may call all of these at any time, and free a stack that another allocated. None is
  * async-signal-safe. Misuse (a stack freed twice, a pointer that is not the low end of a stack)

@@ -57,6 +57,14 @@ static void zero(void *low, unsigned kind) {
     }
 }
 
+/* There is no memory, or no guard: whatever lies about goes back. */
+static void release(void) {
+    if (mcache_front.stacks != NULL) {
+        stackcache_flush(mcache_front.stacks);
+    }
+    alloc_release();
+}
+
 static SLOW_PATH struct goalloc_stack alloc_slow(size_t size, unsigned flags) {
     bool guarded = (flags & GOALLOC_STACK_GUARD) != 0, clean = false;
     if (size == 0 || size > STACK_MOST || flags > (GOALLOC_STACK_GUARD | GOALLOC_STACK_ZERO)) {
@@ -68,7 +76,7 @@ static SLOW_PATH struct goalloc_stack alloc_slow(size_t size, unsigned flags) {
     unsigned kind = stack_kind(guarded ? max_size(size, os_page_size()) : size, guarded);
     void *low = take(kind, &clean);
     if (low == NULL) {
-        alloc_release();
+        release();
         low = take(kind, &clean);
     }
     alloc_leave();
@@ -104,6 +112,10 @@ static unsigned enter(const char *call, void *low) {
     if (span == NULL) {
         fatal_misuse(call, low, "double free, or not the low end of a stack");
     }
+    if (stack_is_free(span, low)) {
+        fatal_misuse(call, low, "double free of a stack of %zu bytes",
+                     stack_size(stack_span_kind(span)));
+    }
     if (!thread_enter()) {
         fatal_misuse(call, low, "called in a signal handler that interrupted this library");
     }
@@ -133,7 +145,8 @@ static SLOW_PATH void free_slow(void *low) {
 void goalloc_stack_free(void *low) {
     struct stackcache *cache = mcache_front.stacks;
     const struct span *span = stack_span(low);
-    if (UNLIKELY(span == NULL || cache == NULL || cache->retired != NULL)) {
+    if (UNLIKELY(span == NULL || cache == NULL || cache->retired != NULL ||
+                 stack_is_free(span, low))) {
         free_slow(low);
         return;
     }

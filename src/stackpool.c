@@ -22,7 +22,7 @@ enum { SPAN_BYTES = 32768, SPAN_LEAST_STACKS = 4 };
 
 /* The words of bits of a span, a bit a stack. */
 enum {
-    FREE,    /* in the pool */
+    FREE,    /* in the pool; stack_is_free reads it without the lock */
     OLD,     /* free since before the last trim, as far as it is free */
     CLEAN,   /* costs no memory and reads as zero */
     GUARDED, /* its guard is in place */
@@ -187,7 +187,7 @@ static bool stays_when_empty(const struct stackpool *pool, const struct span *sp
 
 static void take_bits_locked(struct stackpool *pool, struct span *span, uint64_t bits) {
     unsigned n = bits_count(bits);
-    span->bits[FREE] &= ~bits;
+    __atomic_store_n(&span->bits[FREE], span->bits[FREE] & ~bits, __ATOMIC_RELAXED);
     span->free = (uint16_t)(span->free - n);
     pool->free -= n;
     pool->out += n;
@@ -198,7 +198,7 @@ static void take_bits_locked(struct stackpool *pool, struct span *span, uint64_t
 
 static void give_bits_locked(struct stackpool *pool, struct span *span, uint64_t bits) {
     unsigned n = bits_count(bits);
-    span->bits[FREE] |= bits;
+    __atomic_store_n(&span->bits[FREE], span->bits[FREE] | bits, __ATOMIC_RELAXED);
     span->free = (uint16_t)(span->free + n);
     pool->free += n;
     pool->out -= n;

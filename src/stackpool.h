@@ -85,6 +85,13 @@ static inline struct span *stack_span(const void *low) {
     return is_start ? span : NULL;
 }
 
+/* Is a stack of the span in the pool? Then the caller, who thinks that it is his, freed it twice.
+ * The lock is not needed: nobody else may change this bit of a stack that is in use. */
+ALWAYS_INLINE bool stack_is_free(const struct span *span, const void *low) {
+    uint32_t index = object_index(span->magic, (uintptr_t)low - span->base);
+    return __atomic_load_n(&span->bits[0], __ATOMIC_RELAXED) >> index & 1;
+}
+
 /*
  * Takes up to `want` stacks of the kind; *clean tells whether all of the last one reads as zero and
  * costs no memory yet. Returns how many; 0: no memory, or no more guards.
@@ -109,7 +116,7 @@ struct stackpool_stats {
     size_t free;        /* stacks in the pools */
     size_t free_bytes;  /* usable ones of these */
     size_t guards;      /* those that split mappings */
-    size_t guards_most; /* SIZE_MAX: guards split none here */
+    size_t guards_most; /* of these */
 };
 struct stackpool_stats stackpool_get_stats(void);
 
