@@ -380,6 +380,15 @@ void *alloc_realloc(void *pointer, size_t size) {
     return large ? resize_by_move(span, size) : resize_by_copy(pointer, old_size, size);
 }
 
+void alloc_flush(void) {
+    if (mcache_front.cache != NULL && thread_enter()) {
+        if (thread_cache() != NULL) {
+            mcache_flush(thread_cache());
+        }
+        alloc_leave();
+    }
+}
+
 size_t alloc_trim(size_t keep) {
     if (!thread_enter()) {
         return 0;

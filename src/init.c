@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 
+#include "alloc.h"
 #include "background.h"
 #include "fatal.h"
 #include "goalloc.h"
@@ -49,8 +50,11 @@ __attribute__((constructor)) void init_library(void) {
     }
 }
 
+/* What is in the cache of the thread that ends the process has not been looked at yet: double frees
+ * show when it goes back. */
 __attribute__((destructor)) static void end_library(void) {
     if (options.stats) {
         stats_print(stats_fd);
     }
+    alloc_flush();
 }
