@@ -380,10 +380,13 @@ void *alloc_realloc(void *pointer, size_t size) {
     return large ? resize_by_move(span, size) : resize_by_copy(pointer, old_size, size);
 }
 
-void alloc_flush(void) {
+void alloc_end(void) {
     if (mcache_front.cache != NULL && thread_enter()) {
         if (thread_cache() != NULL) {
             mcache_flush(thread_cache());
+        }
+        if (options.check == CHECK_CONTENTS) {
+            check_end();
         }
         alloc_leave();
     }

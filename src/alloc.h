@@ -97,8 +97,9 @@ void alloc_leave(void);
 /* Between the two: what is free beyond the threads' caches goes back to the page heap. */
 void alloc_release(void);
 
-/* Gives back what the calling thread caches; where it has no cache yet, nothing happens. */
-void alloc_flush(void);
+/* Before the process ends: gives back what the calling thread caches, so that it is verified. Where
+ * there is no cache yet, nothing happens. */
+void alloc_end(void);
 
 /* Gives everything free back but `keep` bytes; the bytes given back. */
 size_t alloc_trim(size_t keep);

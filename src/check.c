@@ -131,6 +131,15 @@ static void free_with_canaries(const char *call, void *block) {
     }
 }
 
+void check_end(void) {
+    void *object[QUARANTINE_OUT_MOST];
+    for (unsigned n = quarantine_drain(object); n > 0; n = quarantine_drain(object)) {
+        while (n-- > 0) {
+            contents_verify("exit", object[n]);
+        }
+    }
+}
+
 /* ---- large ---- */
 
 static void *alloc_large(size_t size, size_t align, bool *needs_zero) {

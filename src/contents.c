@@ -43,14 +43,15 @@ void contents_prepare(struct span *span) {
            span_bytes(span) / UNIT * sizeof *entries);
 }
 
-static void require_untouched(const struct layout *at, size_t front, size_t size) {
+static void require_untouched(const char *call, const struct layout *at) {
+    size_t front = (size_t)at->entry[1] * UNIT, size = at->entry[0];
     const char *block = at->object + front;
     size_t length = at->whole - front - size;
     const char *changed = bytes_first_other(block, size, poison());
     changed = changed != NULL ? changed : bytes_first_other(at->object, front, BYTES_CANARY);
     changed = changed != NULL ? changed : bytes_first_other(block + size, length, BYTES_CANARY);
     if (changed != NULL) {
-        fatal_misuse("malloc", block, "write after free: byte %d of a freed block of %zu bytes",
+        fatal_misuse(call, block, "write after free: byte %d of a freed block of %zu bytes",
                      (int)(changed - block), size);
     }
 }
@@ -58,7 +59,7 @@ static void require_untouched(const struct layout *at, size_t front, size_t size
 void *contents_begin(void *object, size_t align, size_t size) {
     struct layout at = layout_of(object);
     size_t front = max_size(align, FRONT);
-    require_untouched(&at, (size_t)at.entry[1] * UNIT, at.entry[0]);
+    require_untouched("malloc", &at);
     at.entry[0] = (uint16_t)size;
     at.entry[1] = (uint16_t)(front / UNIT);
     memset(at.object, BYTES_CANARY, front);
@@ -72,6 +73,11 @@ void *contents_end(const char *call, void *block) {
     bytes_require_canary(call, block, size, at.object, at.object + at.whole);
     memset(block, poison(), size);
     return at.object;
+}
+
+void contents_verify(const char *call, void *object) {
+    struct layout at = layout_of(object);
+    require_untouched(call, &at);
 }
 
 size_t contents_size(const void *block) {

@@ -30,6 +30,9 @@ void *contents_begin(void *object, size_t align, size_t size);
 /* The block is free; ends the process if it was written around. Returns the object. */
 void *contents_end(const char *call, void *block);
 
+/* Ends the process if the free object was written to. */
+void contents_verify(const char *call, void *object);
+
 /* The size asked for. */
 size_t contents_size(const void *block);
 

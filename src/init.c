@@ -56,5 +56,5 @@ __attribute__((destructor)) static void end_library(void) {
     if (options.stats) {
         stats_print(stats_fd);
     }
-    alloc_flush();
+    alloc_end();
 }

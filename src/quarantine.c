@@ -59,6 +59,18 @@ unsigned quarantine_exchange(void *object, size_t size, void **out) {
     return n;
 }
 
+unsigned quarantine_drain(void **out) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < QUEUES && n == 0; i++) {
+        lock_acquire(&queues[i].lock);
+        while (n < QUARANTINE_OUT_MOST && queues[i].first < queues[i].last) {
+            out[n++] = pop_locked(&queues[i]);
+        }
+        lock_release(&queues[i].lock);
+    }
+    return n;
+}
+
 size_t quarantine_bytes(void) {
     size_t bytes = 0;
     for (unsigned i = 0; i < QUEUES; i++) {

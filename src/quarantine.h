@@ -13,6 +13,9 @@ enum { QUARANTINE_OUT_MOST = 8 };
 /* Takes an object of so many bytes; *out are those whose time is over. Returns how many. */
 unsigned quarantine_exchange(void *object, size_t size, void **out);
 
+/* Takes some that still wait out; 0: there are none. */
+unsigned quarantine_drain(void **out);
+
 /* Of the objects that wait. */
 size_t quarantine_bytes(void);
 
