@@ -27,7 +27,7 @@ static struct layout layout_of(const void *pointer) {
 }
 
 static char poison(void) {
-    return options.zero_freed ? 0 : BYTES_POISON;
+    return options.zero_freed ? 0 : (char)BYTES_POISON;
 }
 
 unsigned contents_class(size_t align, size_t size) {
