@@ -332,22 +332,37 @@ static void runs_with(struct page_runs *runs, const uint64_t *words, uint32_t fi
     runs->longest = high - low > runs->longest ? high - low : runs->longest;
 }
 
+static size_t count_bits(const uint64_t *words) {
+    size_t count = 0;
+    for (unsigned w = 0; w < CHUNK_WORDS; w++) {
+        count += bits_count(words[w]);
+    }
+    return count;
+}
+
 static void fill_chunk(struct page_chunk *chunk, enum page_set set, uint8_t byte) {
     memset(chunk->bits[set], byte, sizeof chunk->bits[set]);
 }
 
-/* Clears the bits of pages of one chunk; returns how many were dirty. A block of gigabytes is
- * hundreds of whole chunks, which are of one kind mostly. */
-static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
-    struct page_chunk *chunk = &map->chunks[page / CHUNK_PAGES];
-    size_t dirty = 0;
-    if (n == CHUNK_PAGES &&
-        map->level[0][page / CHUNK_PAGES].set[PAGES_DIRTY].start == CHUNK_PAGES) {
-        fill_chunk(chunk, PAGES_FREE, 0);
-        atomic_signal_fence(memory_order_seq_cst);
-        fill_chunk(chunk, PAGES_DIRTY, 0);
-        return CHUNK_PAGES;
+/* A block of gigabytes is hundreds of whole chunks, which are of one kind mostly. */
+static size_t clear_chunk(const struct pagemap *map, size_t index) {
+    struct page_chunk *chunk = &map->chunks[index];
+    size_t dirty = map->level[0][index].set[PAGES_DIRTY].start;
+    if (dirty != CHUNK_PAGES) {
+        dirty = count_bits(chunk->bits[PAGES_DIRTY]);
     }
+    fill_chunk(chunk, PAGES_FREE, 0);
+    atomic_signal_fence(memory_order_seq_cst);
+    fill_chunk(chunk, PAGES_DIRTY, 0);
+    return dirty;
+}
+
+/* Clears the bits of pages of one chunk; returns how many were dirty. */
+static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
+    if (n == CHUNK_PAGES) {
+        return clear_chunk(map, page / CHUNK_PAGES);
+    }
+    size_t dirty = 0;
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         uint64_t *was_dirty = &part.chunk->bits[PAGES_DIRTY][part.word];
@@ -363,8 +378,8 @@ static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
 }
 
 static void set_pages(const struct pagemap *map, size_t page, size_t n, bool dirty) {
-    if (n == CHUNK_PAGES && dirty) {
-        fill_chunk(&map->chunks[page / CHUNK_PAGES], PAGES_DIRTY, 0xff);
+    if (n == CHUNK_PAGES) {
+        fill_chunk(&map->chunks[page / CHUNK_PAGES], PAGES_DIRTY, dirty ? 0xff : 0);
         atomic_signal_fence(memory_order_seq_cst);
         fill_chunk(&map->chunks[page / CHUNK_PAGES], PAGES_FREE, 0xff);
         return;
@@ -436,9 +451,7 @@ void pagemap_give(struct pagemap *map, size_t page, size_t n, bool dirty) {
 size_t pagemap_count(const struct pagemap *map, enum page_set set) {
     size_t pages = 0;
     for (size_t i = 0; i < map->chunk_count; i++) {
-        for (unsigned w = 0; w < CHUNK_WORDS; w++) {
-            pages += bits_count(map->chunks[i].bits[set][w]);
-        }
+        pages += count_bits(map->chunks[i].bits[set]);
     }
     return pages;
 }
