@@ -23,7 +23,7 @@ enum state { IN_USE, FREED };
 /* Who did something, and where. */
 struct event {
     unsigned thread;
-    struct stack stack;
+    struct backtrace stack;
 };
 
 /* span->base < start <= block, block + size <= end < the span's end; the pages from start to end

@@ -28,9 +28,9 @@ static bool is_readable(const struct frame *frame, uintptr_t *page) {
     return true;
 }
 
-static void walk(const struct frame *frame, struct stack *stack, unsigned n) {
+static void walk(const struct frame *frame, struct backtrace *stack, unsigned n) {
     uintptr_t page = 1; /* none */
-    while (n < STACK_MOST && is_readable(frame, &page) && frame->pc >= LOWEST_PC) {
+    while (n < BACKTRACE_MOST && is_readable(frame, &page) && frame->pc >= LOWEST_PC) {
         stack->pc[n++] = frame->pc;
         uintptr_t step = (uintptr_t)frame->caller - (uintptr_t)frame;
         if (step == 0 || step > LARGEST_FRAME) {
@@ -40,18 +40,18 @@ static void walk(const struct frame *frame, struct stack *stack, unsigned n) {
     }
 }
 
-void unwind(const void *frame, struct stack *stack) {
-    *stack = (struct stack){{0}};
+void unwind(const void *frame, struct backtrace *stack) {
+    *stack = (struct backtrace){{0}};
     walk(frame, stack, 0);
 }
 
-void unwind_from(uintptr_t pc, const void *frame, struct stack *stack) {
-    *stack = (struct stack){{pc}};
+void unwind_from(uintptr_t pc, const void *frame, struct backtrace *stack) {
+    *stack = (struct backtrace){{pc}};
     walk(frame, stack, 1);
 }
 
-void unwind_print(const struct stack *stack) {
-    for (unsigned i = 0; i < STACK_MOST && stack->pc[i] != 0; i++) {
+void unwind_print(const struct backtrace *stack) {
+    for (unsigned i = 0; i < BACKTRACE_MOST && stack->pc[i] != 0; i++) {
         struct map_line line;
         uintptr_t pc = stack->pc[i];
         if (maps_find(pc, &line) == MAPS_FOUND && line.name[0] != '\0') {

@@ -9,21 +9,21 @@
 
 #include <stdint.h>
 
-enum { STACK_MOST = 16 };
+enum { BACKTRACE_MOST = 16 };
 
 /* Return addresses, the innermost first; the rest is 0. */
-struct stack {
-    uintptr_t pc[STACK_MOST];
+struct backtrace {
+    uintptr_t pc[BACKTRACE_MOST];
 };
 
 /* frame is __builtin_frame_address(0) of a function that is still running. */
-void unwind(const void *frame, struct stack *stack);
+void unwind(const void *frame, struct backtrace *stack);
 
 /* The same for code that was interrupted at pc. */
-void unwind_from(uintptr_t pc, const void *frame, struct stack *stack);
+void unwind_from(uintptr_t pc, const void *frame, struct backtrace *stack);
 
 /* One line an address, with the file and the offset in it that addr2line wants. Reads
  * /proc/self/maps; takes no lock. */
-void unwind_print(const struct stack *stack);
+void unwind_print(const struct backtrace *stack);
 
 #endif

@@ -15,9 +15,9 @@ struct fake {
 
 static struct fake frames[40] __attribute__((aligned(16)));
 
-static unsigned depth(const struct stack *stack) {
+static unsigned depth(const struct backtrace *stack) {
     unsigned n = 0;
-    while (n < STACK_MOST && stack->pc[n] != 0) {
+    while (n < BACKTRACE_MOST && stack->pc[n] != 0) {
         n++;
     }
     return n;
@@ -31,7 +31,7 @@ static void chain(unsigned n) {
 }
 
 static void follows_a_chain(void **state) {
-    struct stack stack;
+    struct backtrace stack;
     (void)state;
     chain(5);
     unwind(&frames[0], &stack);
@@ -45,15 +45,15 @@ static void follows_a_chain(void **state) {
 }
 
 static void stops_when_it_is_full(void **state) {
-    struct stack stack;
+    struct backtrace stack;
     (void)state;
     chain(COUNT_OF(frames));
     unwind(&frames[0], &stack);
-    assert_int_equal(depth(&stack), STACK_MOST);
+    assert_int_equal(depth(&stack), BACKTRACE_MOST);
 }
 
 static unsigned depth_with(const void *third) {
-    struct stack stack;
+    struct backtrace stack;
     chain(5);
     frames[2].caller = third;
     unwind(&frames[0], &stack);
@@ -72,7 +72,7 @@ static void stops_at_what_cannot_be(void **state) {
     assert_int_equal(depth_with((const void *)UINTPTR_MAX), 3);
     assert_int_equal(depth_with(NULL), 3);
     frames[0].pc = 0;
-    struct stack stack;
+    struct backtrace stack;
     unwind(&frames[0], &stack);
     assert_int_equal(depth(&stack), 0);
     unwind(page, &stack); /* nothing can be read there */
@@ -82,7 +82,7 @@ static void stops_at_what_cannot_be(void **state) {
 }
 
 static void print_own(const void *unused) {
-    struct stack stack;
+    struct backtrace stack;
     (void)unused;
     unwind_from((uintptr_t)&print_own, NULL, &stack);
     unwind_print(&stack);
