@@ -127,6 +127,7 @@ static void free_with_canaries(const char *call, void *block) {
     const struct span *span = arena_span((uintptr_t)object);
     unsigned n = quarantine_exchange(object, class_to_size[span->class], out);
     while (n-- > 0) {
+        contents_verify(call, out[n]);
         mcache_push(thread_cache(), arena_span((uintptr_t)out[n])->class, out[n], call);
     }
 }
