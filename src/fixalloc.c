@@ -4,16 +4,19 @@
 #include "base.h"
 #include "persistent.h"
 
-/* Small enough that a pool with one struct costs a page or two, large enough to be rare. */
-#define CHUNK (16 * KIB)
+/* Chunks double: pools of few structs share pages, and pools of many rarely need another. */
+#define CHUNK_LEAST KIB
+#define CHUNK_MOST (16 * KIB)
 
 static void *take_fresh(struct fixalloc *fixalloc) {
     if (fixalloc->next == fixalloc->end) {
-        size_t size = CHUNK / fixalloc->size * fixalloc->size;
+        size_t wanted = min_size(max_size(2 * fixalloc->chunk, CHUNK_LEAST), CHUNK_MOST);
+        size_t size = max_size(wanted / fixalloc->size, 1) * fixalloc->size;
         char *chunk = persistent_alloc(size, fixalloc->align);
         if (chunk == NULL) {
             return NULL;
         }
+        fixalloc->chunk = size;
         fixalloc->end = chunk + size;
         fixalloc->next = chunk;
     }

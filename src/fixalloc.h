@@ -16,6 +16,7 @@ struct fixalloc {
     void *free;     /* linked through the first word */
     char *next;     /* the unused rest of the current chunk: [next, end) */
     char *end;
+    size_t chunk; /* the bytes of that chunk */
 };
 
 #define FIXALLOC_INIT(struct_size, struct_align)                                                   \

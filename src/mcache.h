@@ -47,7 +47,7 @@ extern HIDDEN _Thread_local struct mcache_front mcache_front
     __attribute__((tls_model("initial-exec")));
 
 /* A magazine of capacity 0: all NULL. */
-extern HIDDEN const struct magazine mcache_no_magazine;
+extern HIDDEN HOT_CONSTANT const struct magazine mcache_no_magazine;
 
 /* What tops are relative to. */
 ALWAYS_INLINE char *mcache_base(void) {

@@ -32,7 +32,7 @@ enum { OPTION_COUNT = sizeof table / sizeof table[0], WORD_SIZE = 48 };
 static const char *const choices[] = {"forward", "warn", "ignore", "abort"};
 static const char *const flags[][2] = {{"0", "1"}, {"false", "true"}, {"no", "yes"}, {"off", "on"}};
 
-static const char prefix[] = "GOALLOC_";
+static HOT_CONSTANT const char prefix[] = "GOALLOC_";
 enum { PREFIX_LENGTH = sizeof prefix - 1 };
 
 static char lower(char c) {
@@ -226,7 +226,7 @@ static bool load_conf(const char *conf) {
     return good;
 }
 
-static const char conf_variable[] = "GOALLOC_CONF=";
+static HOT_CONSTANT const char conf_variable[] = "GOALLOC_CONF=";
 
 static bool is_conf(const char *entry) {
     return strncmp(entry, conf_variable, sizeof conf_variable - 1) == 0;

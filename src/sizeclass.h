@@ -23,10 +23,11 @@ enum {
     MAX_SPAN_BYTES = 131072, /* object_index is proven below this */
 };
 
-extern HIDDEN const uint16_t class_to_size[CLASS_COUNT];
-extern HIDDEN const uint8_t class_to_pages[CLASS_COUNT]; /* the shortest span with little waste */
-extern HIDDEN const uint32_t class_to_magic[CLASS_COUNT];
-extern HIDDEN const uint8_t size_to_class[MAX_SMALL_SIZE / SIZE_STEP + 1];
+extern HIDDEN HOT_CONSTANT const uint16_t class_to_size[CLASS_COUNT];
+/* The shortest span with little waste. */
+extern HIDDEN HOT_CONSTANT const uint8_t class_to_pages[CLASS_COUNT];
+extern HIDDEN HOT_CONSTANT const uint32_t class_to_magic[CLASS_COUNT];
+extern HIDDEN HOT_CONSTANT const uint8_t size_to_class[MAX_SMALL_SIZE / SIZE_STEP + 1];
 
 /* What malloc promises. */
 ALWAYS_INLINE size_t malloc_align(size_t size) {

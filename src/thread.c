@@ -92,6 +92,10 @@ static void mark_process(void) {
     }
 }
 
+/* What pthread_atfork names this library by. The compiler's start files define it; the shared
+ * library is linked without them. */
+__attribute__((weak)) HIDDEN void *__dso_handle; // NOLINT(readability-identifier-naming)
+
 /*
  * As long as there is one thread, no other can hold a lock at a fork, and the handler's
  * registration would cost each small process a page fault or two in the C library. The second
