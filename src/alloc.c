@@ -11,6 +11,7 @@
 #include "emergency.h"
 #include "fatal.h"
 #include "foreign.h"
+#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
@@ -65,7 +66,7 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
 }
 
 void alloc_release(void) {
-    mcentral_release();
+    depot_release_all();
     stackpool_release();
 }
 
@@ -84,7 +85,7 @@ void alloc_release(void) {
 void alloc_leave(void) {
     bool look = ++mcache_front.operations % SCAVENGE_EVERY == 0;
     if (look && scavenge(os_milliseconds())) {
-        mcentral_trim_all();
+        depot_trim_all();
         stackpool_trim();
     }
     void *deferred = thread_leave();

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mcentral.h"
+#include "depot.h"
 #include "mheap.h"
 #include "options.h"
 #include "os.h"
@@ -45,7 +45,7 @@ static size_t tick_until_quiet(void) {
     for (int ticks = 0; ticks < TICKS_MOST; ticks++) {
         os_futex_wait_for(&state, RUNNING, TICK_MS);
         if (scavenge(os_milliseconds())) {
-            mcentral_trim_all();
+            depot_trim_all();
             stackpool_trim();
         }
         size_t now = free_dirty();

@@ -10,6 +10,7 @@
 #include "fatal.h"
 #include "fixalloc.h"
 #include "lock.h"
+#include "depot.h"
 #include "mcentral.h"
 #include "options.h"
 #include "os.h"
@@ -298,7 +299,7 @@ static void sweep(struct mcache *cache) {
             if (bin->loaded != NULL) {
                 reset_bin(cache, class);
             }
-            mcentral_trim(cache->shard, class);
+            depot_trim(cache->shard, class);
         }
         bin->used = false;
         bin->top = top;
@@ -348,7 +349,7 @@ static bool reload(struct mcache *cache, unsigned class) {
         swap(bin);
         return true;
     }
-    struct magazine *full = mcentral_exchange_for_full(home(cache, class), class, bin->spare);
+    struct magazine *full = depot_take(home(cache, class), class, bin->spare);
     if (full == NULL) {
         return refill_from_spans(cache, class);
     }
@@ -408,7 +409,7 @@ static bool collect_foreign(struct mcache *cache, unsigned class, void *object) 
  * an empty magazine, NULL: no memory for one. */
 static struct magazine *empty_spare(struct bin *bin, unsigned class) {
     struct magazine *empty;
-    if (!mcentral_exchange_for_empty(class, bin->spare, &empty)) {
+    if (!depot_put(class, bin->spare, &empty)) {
         give_back(class, bin->spare);
         return bin->spare;
     }

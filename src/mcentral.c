@@ -1,7 +1,6 @@
-/* Depots and spans of each class. See mcentral.h and README.md. */
+/* The spans of each class. See mcentral.h and README.md. */
 #include "mcentral.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "arena.h"
@@ -9,21 +8,13 @@
 #include "lock.h"
 #include "mheap.h"
 
-enum { DEPOT_MOST = 8, RUN_LEAST = 4 };
-
-/* What a depot may hold of a class with large magazines: its objects keep their spans from the
- * other classes. */
-#define DEPOT_BYTES (64 * KIB)
+enum { RUN_LEAST = 4 };
 
 /* out == the sum over the class's spans of objects - free. Bit i of listed is set when bucket[i]
  * is not empty. bucket[i] holds spans with free > 0 and span_bucket(span) == i. */
 struct mcentral {
     struct lock lock;
     uint32_t listed;
-    uint32_t depot_count;
-    uint32_t depot_low; /* the least that depot_count was since mcentral_trim came by */
-    struct magazine *depot;
-    struct magazine *empties;              /* empty magazines, left where full ones were taken */
     struct span *bucket[SPAN_BUCKETS + 1]; /* the last: all of it is free, mostly one span */
     size_t out;
     size_t pages;
@@ -49,7 +40,7 @@ static void note_use(unsigned shard) {
     }
 }
 
-static unsigned used_shards(void) {
+unsigned mcentral_shards(void) {
     return atomic_load_explicit(&shards_used, memory_order_relaxed);
 }
 
@@ -155,7 +146,7 @@ __attribute__((no_sanitize("thread"))) static bool has_emptier(const struct mcen
 /* Before the heap is asked for more: the emptiest span of the first other shard that has one which
  * is at least half empty becomes ours. With `central` locked no other lock is waited for. */
 static struct span *move_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
-    for (unsigned i = 0; i < used_shards(); i++) {
+    for (unsigned i = 0; i < mcentral_shards(); i++) {
         struct mcentral *other = &centrals[i][class];
         if (i == shard || !has_emptier(other) || !lock_try(&other->lock)) {
             continue;
@@ -357,7 +348,7 @@ static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objec
     return aside;
 }
 
-static unsigned shard_of(const void *object) {
+unsigned mcentral_shard_of(const void *object) {
     const struct span *span = arena_span((uintptr_t)object);
     return span != NULL ? shard_of_span(span) : 0;
 }
@@ -365,86 +356,21 @@ static unsigned shard_of(const void *object) {
 void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call) {
     void *rest[MAGAZINE_MOST];
     while (n > 0) {
-        n = give_to_shard(shard_of(objects[0]), class, objects, n, rest, call);
+        n = give_to_shard(mcentral_shard_of(objects[0]), class, objects, n, rest, call);
         objects = rest;
     }
 }
 
-/* ---- the depot ---- */
+/* A guess, without the lock: is there an empty span? */
+__attribute__((no_sanitize("thread"))) static bool has_empty(const struct mcentral *central) {
+    return *(const volatile uint32_t *)&central->listed >> SPAN_BUCKETS != 0;
+}
 
-struct magazine *mcentral_exchange_for_full(unsigned shard, unsigned class,
-                                            struct magazine *empty) {
+void mcentral_trim(unsigned shard, unsigned class) {
     struct mcentral *central = &centrals[shard][class];
-    lock_acquire(&central->lock);
-    struct magazine *full = central->depot;
-    if (full != NULL) {
-        central->depot = full->next;
-        central->depot_count--;
-        central->depot_low = (uint32_t)min_size(central->depot_low, central->depot_count);
-        if (empty != NULL) {
-            empty->next = central->empties;
-            central->empties = empty;
-        }
+    if (!has_empty(central)) {
+        return;
     }
-    lock_release(&central->lock);
-    if (full != NULL) {
-        __builtin_prefetch(full->next); /* the next to go; its head is read with the lock held */
-    }
-    return full;
-}
-
-/* Two in any case, for the exchange; then up to 8, or as many full ones as the bytes allow. */
-static bool has_room_locked(const struct mcentral *central, unsigned class) {
-    size_t size = class_to_size[class], magazine = magazine_capacity_most(size) * size;
-    return central->depot_count < max_size(2, min_size(DEPOT_MOST, DEPOT_BYTES / magazine));
-}
-
-bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty) {
-    struct mcentral *central = &centrals[shard_of(*magazine_lowest(full))][class];
-    *empty = NULL;
-    lock_acquire(&central->lock);
-    bool room = has_room_locked(central, class);
-    if (room) {
-        full->next = central->depot;
-        central->depot = full;
-        central->depot_count++;
-        *empty = central->empties;
-        if (*empty != NULL) {
-            central->empties = (*empty)->next;
-        }
-    }
-    lock_release(&central->lock);
-    return room;
-}
-
-static void destroy_empties(struct mcentral *central) {
-    lock_acquire(&central->lock);
-    struct magazine *empty = central->empties;
-    central->empties = NULL;
-    lock_release(&central->lock);
-    while (empty != NULL) {
-        struct magazine *next = empty->next;
-        magazine_destroy(empty);
-        empty = next;
-    }
-}
-
-static void give_magazines(unsigned shard, unsigned class, unsigned n) {
-    struct magazine *full;
-    for (; n > 0 && (full = mcentral_exchange_for_full(shard, class, NULL)) != NULL; n--) {
-        mcentral_give(class, magazine_lowest(full), full->count, "free");
-        magazine_destroy(full);
-    }
-    destroy_empties(&centrals[shard][class]);
-}
-
-/* A guess, without the lock: is there anything to give back? */
-__attribute__((no_sanitize("thread"))) static bool holds_free(const struct mcentral *central) {
-    const volatile struct mcentral *now = central;
-    return now->depot_count > 0 || now->listed >> SPAN_BUCKETS != 0;
-}
-
-static void free_empty(struct mcentral *central) {
     lock_acquire(&central->lock);
     struct span *empty = central->bucket[SPAN_BUCKETS];
     if (empty != NULL) {
@@ -456,46 +382,10 @@ static void free_empty(struct mcentral *central) {
     free_spans(empty);
 }
 
-void mcentral_trim(unsigned shard, unsigned class) {
-    struct mcentral *central = &centrals[shard][class];
-    if (!holds_free(central)) {
-        return;
-    }
-    lock_acquire(&central->lock);
-    uint32_t low = central->depot_low;
-    central->depot_low = central->depot_count - low;
-    lock_release(&central->lock);
-    if (low > 0) {
-        give_magazines(shard, class, low);
-    }
-    free_empty(central);
-}
-
-void mcentral_trim_all(void) {
-    for (unsigned i = 0; i < used_shards() * CLASS_COUNT; i++) {
-        mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
-    }
-}
-
-void mcentral_release(void) {
-    for (unsigned i = 0; i < used_shards() * CLASS_COUNT; i++) {
-        unsigned shard = i / CLASS_COUNT, class = i % CLASS_COUNT;
-        if (holds_free(&centrals[shard][class])) {
-            give_magazines(shard, class, UINT_MAX);
-        }
-    }
-    for (unsigned i = 0; i < used_shards() * CLASS_COUNT; i++) {
-        free_empty(&centrals[i / CLASS_COUNT][i % CLASS_COUNT]);
-    }
-}
-
 /* ---- statistics, fork, checks ---- */
 
 static void add_stats(struct mcentral *central, struct mcentral_stats *stats, size_t size) {
     lock_acquire(&central->lock);
-    for (struct magazine *full = central->depot; full != NULL; full = full->next) {
-        stats->depot += full->count * size;
-    }
     stats->out += central->out * size;
     stats->spans += central->pages << PAGE_SHIFT;
     stats->span_count += central->spans;
@@ -532,8 +422,7 @@ static void adopt_locked(struct mcentral *central, struct span *span) {
     }
 }
 
-/* Lists the spans of a class anew, from the page tables and the bits. The magazines stay: their
- * lists change by single stores. */
+/* Lists the spans of a class anew, from the page tables and the bits. */
 static void rebuild(unsigned shard, unsigned class) {
     struct mcentral *central = &centrals[shard][class];
     memset(central->bucket, 0, sizeof central->bucket);
@@ -549,10 +438,6 @@ static void rebuild(unsigned shard, unsigned class) {
                 adopt_locked(central, span);
             }
         }
-    }
-    central->depot_count = central->depot_low = 0;
-    for (struct magazine *full = central->depot; full != NULL; full = full->next) {
-        central->depot_count++;
     }
 }
 

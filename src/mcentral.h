@@ -1,6 +1,6 @@
 /*
- * What threads share, per size class: a depot of full magazines, exchanged whole, and behind it the
- * spans with their bitmaps. One lock a class and shard. See README.md.
+ * The spans of each size class, with their bitmaps, which all threads share. One lock a class and
+ * shard. See README.md.
  *
  * All this exists MCENTRAL_SHARDS times, and threads are dealt out over the shards. A class that is
  * hot in a thread is served from the thread's shard, so that threads neither wait for one lock nor
@@ -36,28 +36,18 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
 /* Gives n (1 to MAGAZINE_MOST) objects back. `call` is named if one of them proves wrong. */
 void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call);
 
-/* A full magazine from the shard's depot for `empty` (NULL: for nothing); NULL: the depot has none,
- * and `empty` is still the caller's. */
-struct magazine *mcentral_exchange_for_full(unsigned shard, unsigned class, struct magazine *empty);
+/* The shard that the object's span belongs to; it may change at any time. */
+unsigned mcentral_shard_of(const void *object);
 
-/* Puts a full magazine into the depot of the shard that its first object is of; false: the depot is
- * full and the magazine still the caller's. *empty is an empty one, or NULL when there is none. */
-bool mcentral_exchange_for_empty(unsigned class, struct magazine *full, struct magazine **empty);
+/* The shards from this one on have never had a span. */
+unsigned mcentral_shards(void);
 
-/* Gives those of a depot's magazines back to the spans that nobody has needed since the last call:
- * the free objects in them keep spans from the other classes. */
+/* Gives the empty span back that the shard keeps of the class, if it does. */
 void mcentral_trim(unsigned shard, unsigned class);
-
-/* The same for all depots. */
-void mcentral_trim_all(void);
-
-/* Empties all depots. */
-void mcentral_release(void);
 
 /* In bytes, of all shards. */
 struct mcentral_stats {
     size_t out;   /* objects out of their spans: the program's, and those in caches and depots */
-    size_t depot; /* the part of `out` in the depot */
     size_t spans; /* all spans of the class */
     size_t span_count;
 };

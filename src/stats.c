@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "guard.h"
 #include "mcache.h"
+#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "persistent.h"
@@ -44,10 +45,15 @@ static struct mheap_stats read_heap(void) {
     return stats;
 }
 
-static struct mcentral_stats read_class(unsigned class) {
-    struct mcentral_stats stats = {0};
+struct class_stats {
+    struct mcentral_stats central;
+    size_t depot; /* the part of central.out in depots */
+};
+
+static struct class_stats read_class(unsigned class) {
+    struct class_stats stats = {{0}, 0};
     if (thread_enter_without_cache()) {
-        stats = mcentral_get_stats(class);
+        stats = (struct class_stats){mcentral_get_stats(class), depot_bytes(class)};
         alloc_leave();
     }
     return stats;
@@ -61,7 +67,7 @@ static void read_all(struct goalloc_stats *out) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct mcentral_stats central = mcentral_get_stats(class);
         out_of_spans += central.out;
-        depots += central.depot;
+        depots += depot_bytes(class);
         spans += central.spans;
     }
     out->thread_cache = mcache_total_bytes(&out->threads);
@@ -94,11 +100,11 @@ void stats_get_stacks(struct goalloc_stack_stats *out) {
 }
 
 static void print_class(int fd, unsigned class) {
-    struct mcentral_stats central = read_class(class);
-    if (central.span_count > 0) {
+    struct class_stats stats = read_class(class);
+    if (stats.central.span_count > 0) {
         size_t size = class_to_size[class];
-        print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu %12zu\n", size, central.span_count,
-                 central.spans, central.out, central.depot);
+        print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu %12zu\n", size, stats.central.span_count,
+                 stats.central.spans, stats.central.out, stats.depot);
     }
 }
 
@@ -131,10 +137,10 @@ void stats_print(int fd) {
 static void write_sizes(FILE *stream) {
     fputs("<sizes>\n", stream);
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        struct mcentral_stats central = read_class(class);
+        struct class_stats stats = read_class(class);
         size_t size = class_to_size[class];
-        size_t free = minus(central.spans, central.out) + central.depot;
-        if (central.span_count > 0 && free >= size) {
+        size_t free = minus(stats.central.spans, stats.central.out) + stats.depot;
+        if (stats.central.span_count > 0 && free >= size) {
             fprintf(stream, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
                     class_to_size[class - 1] + (size_t)1, size, free / size * size, free / size);
         }

@@ -19,6 +19,7 @@
 #include "guard.h"
 #include "lock.h"
 #include "magazine.h"
+#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
@@ -61,6 +62,7 @@ static void reset_locks(void) {
     quarantine_reset_in_child();
     magazine_reset_in_child();
     mcentral_reset_in_child();
+    depot_reset_in_child();
     stackpool_reset_in_child();
     stackcache_reset_in_child();
 }

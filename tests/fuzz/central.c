@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "magazine.h"
+#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 
@@ -88,7 +89,7 @@ static void give_magazine(unsigned class, unsigned n, size_t from) {
     for (unsigned i = 0; i < n; i++) {
         magazine_push(full, objects[i]);
     }
-    if (!mcentral_exchange_for_empty(class, full, &empty)) {
+    if (!depot_put(class, full, &empty)) {
         mcentral_give(class, magazine_lowest(full), full->count, "free");
         empty = full;
     }
@@ -98,7 +99,7 @@ static void give_magazine(unsigned class, unsigned n, size_t from) {
 }
 
 static void take_magazine(unsigned shard, unsigned class) {
-    struct magazine *full = mcentral_exchange_for_full(shard, class, NULL);
+    struct magazine *full = depot_take(shard, class, NULL);
     if (full == NULL) {
         return;
     }
@@ -115,7 +116,7 @@ static void take_magazine(unsigned shard, unsigned class) {
 
 static void check_class(unsigned class) {
     struct mcentral_stats stats = mcentral_get_stats(class);
-    REQUIRE(stats.out - stats.depot == count_of(class) * class_to_size[class]);
+    REQUIRE(stats.out - depot_bytes(class) == count_of(class) * class_to_size[class]);
     REQUIRE(stats.out <= stats.spans);
     REQUIRE(mcentral_is_valid(class));
 }
@@ -129,13 +130,13 @@ static void step(struct input *input) {
         check_class(class);
         break;
     case 1:
-        mcentral_trim(shard, class);
+        depot_trim(shard, class);
         break;
     case 2:
-        mcentral_trim_all();
+        depot_trim_all();
         break;
     case 3:
-        mcentral_release();
+        depot_release_all();
         break;
     case 4:
     case 5:
@@ -170,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         check_class(classes[i]);
     }
-    mcentral_release();
+    depot_release_all();
     REQUIRE(mheap_get_stats().in_use == 0 && mheap_is_valid());
     return 0;
 }

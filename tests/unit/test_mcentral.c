@@ -1,4 +1,4 @@
-/* Spans and depots of a class: the order in which objects are handed out, when spans come and go,
+/* Spans of a class: the order in which objects are handed out, when spans come and go,
  * and the two misuses that are found here. Each test has a heap of its own. */
 #include "support.h"
 
@@ -31,9 +31,11 @@ static struct span *span_of(void *object) {
 }
 
 static void check_empty(unsigned class) {
-    mcentral_release();
+    for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
+        mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
+    }
     struct mcentral_stats stats = mcentral_get_stats(class);
-    CHECK(stats.out == 0 && stats.depot == 0 && stats.spans == 0 && stats.span_count == 0);
+    CHECK(stats.out == 0 && stats.spans == 0 && stats.span_count == 0);
     CHECK(mcentral_is_valid(class));
     CHECK(mheap_get_stats().in_use == 0);
 }
@@ -144,56 +146,6 @@ TEST_IN_CHILD(spans_grow_with_use) {
         mcentral_give(class, &objects[i], 1, "free");
     }
     check_empty(class);
-}
-
-static struct magazine *full_magazine(unsigned class, unsigned n) {
-    struct magazine *magazine = magazine_create();
-    CHECK(magazine != NULL);
-    magazine_set_capacity(magazine, n);
-    while (magazine->count < n) {
-        void *object;
-        take(class, &object, 1);
-        magazine_push(magazine, object);
-    }
-    return magazine;
-}
-
-TEST_IN_CHILD(depot) {
-    struct magazine *full[9], *empty;
-    unsigned class = CLASS(64), count = 0;
-    (void)unused;
-    CHECK(mcentral_exchange_for_full(0, class, NULL) == NULL);
-    do {
-        CHECK(count < COUNT_OF(full));
-        full[count] = full_magazine(class, 5);
-    } while (mcentral_exchange_for_empty(class, full[count], &empty) && ++count);
-    CHECK(count == 8 && empty == NULL);
-    CHECK(mcentral_get_stats(class).depot == 8 * 5 * 64);
-    CHECK(mcentral_get_stats(class).out == 9 * 5 * 64);
-    mcentral_give(class, magazine_lowest(full[8]), 5, "free");
-    CHECK(mcentral_exchange_for_full(0, class, full[8]) == full[7]);
-    CHECK(full[7]->count == 5);
-    CHECK(mcentral_exchange_for_empty(class, full[7], &empty) && empty == full[8]);
-    check_empty(class);
-    CHECK(mcentral_exchange_for_full(0, class, NULL) == NULL);
-}
-
-/* How many full magazines a depot takes: 8, or 64 KiB, but two at least. */
-static void check_depot_most(size_t size, unsigned most) {
-    unsigned class = CLASS(size), count = 0;
-    struct magazine *full, *empty;
-    while (full = full_magazine(class, 2), mcentral_exchange_for_empty(class, full, &empty)) {
-        CHECK(++count <= most);
-    }
-    CHECK(count == most);
-}
-
-TEST_IN_CHILD(depot_of_large_objects) {
-    (void)unused;
-    check_depot_most(16, 8);
-    check_depot_most(512, 2);
-    check_depot_most(16384, 2);
-    check_depot_most(32768, 2);
 }
 
 /* ---- misuse, each with a class of its own ---- */
@@ -333,8 +285,6 @@ int main(void) {
         cmocka_unit_test(spans_move_between_shards),
         cmocka_unit_test(objects_return_to_their_shards),
         cmocka_unit_test(spans_grow_with_use),
-        cmocka_unit_test(depot),
-        cmocka_unit_test(depot_of_large_objects),
         cmocka_unit_test(many_threads),
         cmocka_unit_test(double_free),
         cmocka_unit_test(double_free_after_the_span),

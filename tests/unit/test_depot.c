@@ -1,0 +1,146 @@
+/* Depots: what they take, what they hand out, and what of it goes back to the spans. Each test has a
+ * heap of its own. */
+#include "support.h"
+
+#include "depot.h"
+#include "mcentral.h"
+#include "mheap.h"
+
+enum { THREADS = 4, ROUNDS = 20000, FULL = 5, MOST = 8 };
+
+static struct magazine *full_magazine(unsigned shard, unsigned class, unsigned n) {
+    struct magazine *magazine = magazine_create();
+    CHECK(magazine != NULL);
+    magazine_set_capacity(magazine, n);
+    while (magazine->count < n) {
+        void *object;
+        CHECK(mcentral_take(shard, class, &object + 1, 1) == 1);
+        magazine_push(magazine, object);
+    }
+    return magazine;
+}
+
+static void put(unsigned shard, unsigned class, unsigned magazines) {
+    struct magazine *empty;
+    for (unsigned i = 0; i < magazines; i++) {
+        CHECK(depot_put(class, full_magazine(shard, class, FULL), &empty) && empty == NULL);
+    }
+}
+
+static void check_empty(unsigned class) {
+    depot_release_all();
+    CHECK(depot_bytes(class) == 0 && mcentral_get_stats(class).out == 0);
+    CHECK(mcentral_is_valid(class) && mheap_get_stats().in_use == 0);
+}
+
+TEST_IN_CHILD(last_in_first_out) {
+    struct magazine *full[MOST + 1], *empty;
+    unsigned class = size_class(64), count = 0;
+    (void)unused;
+    CHECK(depot_take(0, class, NULL) == NULL);
+    do {
+        CHECK(count < COUNT_OF(full));
+        full[count] = full_magazine(0, class, FULL);
+    } while (depot_put(class, full[count], &empty) && ++count);
+    CHECK(count == MOST && empty == NULL);
+    CHECK(depot_bytes(class) == (size_t)MOST * FULL * 64);
+    CHECK(mcentral_get_stats(class).out == (size_t)(MOST + 1) * FULL * 64);
+    mcentral_give(class, magazine_lowest(full[MOST]), FULL, "free");
+    CHECK(depot_take(0, class, full[MOST]) == full[MOST - 1]);
+    CHECK(full[MOST - 1]->count == FULL);
+    CHECK(depot_put(class, full[MOST - 1], &empty) && empty == full[MOST]);
+    check_empty(class);
+    CHECK(depot_take(0, class, NULL) == NULL);
+}
+
+/* How many full magazines a depot takes: 8, or 64 KiB, but two at least. */
+static void check_most(size_t size, unsigned most) {
+    unsigned class = size_class(size), count = 0;
+    struct magazine *full, *empty;
+    while (full = full_magazine(0, class, 2), depot_put(class, full, &empty)) {
+        CHECK(++count <= most);
+    }
+    CHECK(count == most);
+}
+
+TEST_IN_CHILD(large_objects) {
+    (void)unused;
+    check_most(16, MOST);
+    check_most(512, 2);
+    check_most(16384, 2);
+    check_most(32768, 2);
+}
+
+/* A magazine goes to the shard that its first object is of. */
+TEST_IN_CHILD(shards) {
+    unsigned class = size_class(128);
+    (void)unused;
+    put(3, class, 1);
+    CHECK(depot_take(0, class, NULL) == NULL);
+    struct magazine *full = depot_take(3, class, NULL);
+    CHECK(full != NULL && mcentral_shard_of(*magazine_lowest(full)) == 3);
+    mcentral_give(class, magazine_lowest(full), FULL, "free");
+    check_empty(class);
+}
+
+/* Only what nobody has needed since the last look goes back. */
+TEST_IN_CHILD(idle_magazines_go_back) {
+    unsigned class = size_class(64);
+    (void)unused;
+    put(0, class, 4);
+    depot_trim(0, class); /* they are new */
+    CHECK(depot_bytes(class) == (size_t)4 * FULL * 64);
+    struct magazine *a = depot_take(0, class, NULL), *b = depot_take(0, class, NULL), *empty;
+    CHECK(depot_put(class, b, &empty) && depot_put(class, a, &empty));
+    depot_trim(0, class); /* two of four were in use */
+    CHECK(depot_bytes(class) == (size_t)2 * FULL * 64);
+    depot_trim_all();
+    depot_trim_all();
+    CHECK(depot_bytes(class) == 0 && mheap_get_stats().in_use == 0);
+    check_empty(class);
+}
+
+/* Each thread takes from one shard's depot, or makes a magazine of another's objects, and puts it
+ * back or gives the objects to their spans. */
+static void exchange(unsigned index) {
+    unsigned class = size_class(48), shard = index % 2;
+    struct magazine *spare = NULL;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct magazine *full = depot_take(shard, class, spare), *empty = NULL;
+        if (full != NULL) {
+            spare = NULL;
+        } else {
+            full = full_magazine(1 - shard, class, FULL);
+        }
+        CHECK(full->count == FULL);
+        if (i % 3 == 0 || !depot_put(class, full, &empty)) {
+            mcentral_give(class, magazine_lowest(full), FULL, "free");
+            magazine_destroy(full);
+        }
+        if (empty != NULL && spare != NULL) {
+            magazine_destroy(empty);
+        } else if (empty != NULL) {
+            spare = empty;
+        }
+    }
+    if (spare != NULL) {
+        magazine_destroy(spare);
+    }
+}
+
+TEST_IN_CHILD(many_threads) {
+    (void)unused;
+    run_threads(THREADS, exchange);
+    check_empty(size_class(48));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(last_in_first_out),
+        cmocka_unit_test(large_objects),
+        cmocka_unit_test(shards),
+        cmocka_unit_test(idle_magazines_go_back),
+        cmocka_unit_test(many_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
