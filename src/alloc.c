@@ -20,7 +20,7 @@
 #include "stackpool.h"
 #include "thread.h"
 
-/* From here up, moving pages beats copying them. */
+/* From here up, moving pages beats copying them, unless there are pages to copy to. */
 #define MOVE_PAGES_FROM MIB
 
 /* From here up, giving dirty pages back and faulting them in again, where they are used at all,
@@ -319,7 +319,9 @@ static bool resize_in_place(struct span *span, size_t size) {
     return done;
 }
 
-/* To new pages of the heap, without copying when the system can exchange them. */
+/* To new pages of the heap, without copying when the system can exchange them. Where the new ones
+ * are backed by memory, copying is faster: an exchange would drop that, and each old page is to be
+ * faulted in again when it is used next. */
 static void *resize_by_move(struct span *span, size_t size) {
     size_t old_size = span_bytes(span);
     void *old = (void *)span->base, *block = alloc_malloc(size);
@@ -327,7 +329,8 @@ static void *resize_by_move(struct span *span, size_t size) {
         return NULL;
     }
     bool whole = (old_size | (uintptr_t)old | (uintptr_t)block) % os_page_size() == 0;
-    if (!whole || !os_move_pages(block, old, old_size)) {
+    const struct span *new = arena_span((uintptr_t)block); /* NULL: emergency memory */
+    if (new == NULL || new->backed || !whole || !os_move_pages(block, old, old_size)) {
         memcpy(block, old, old_size);
     }
     alloc_free(old);

@@ -178,6 +178,28 @@ static uint64_t apart(uint64_t word, size_t size) {
     return starts != 0 ? starts * bits_mask(0, group) : word;
 }
 
+/* Takes up to `want` of the objects whose bits are set in *word, which is not 0, the lowest first;
+ * `first` is the address of bit 0's. Mostly the bits are one run, as in a new span. */
+static unsigned take_from_word(uint64_t *word, uintptr_t first, size_t size, void **end,
+                               unsigned want) {
+    uint64_t rest = *word;
+    unsigned low = bits_lowest(rest), run = bits_trailing_ones(rest >> low);
+    void **slot = end;
+    if ((rest & (rest + (UINT64_C(1) << low))) == 0) {
+        unsigned n = (unsigned)min_size(run, want);
+        for (uintptr_t address = first + low * size; slot > end - n; address += size) {
+            *--slot = (void *)address;
+        }
+        *word = rest & ~bits_mask(low, n);
+        return n;
+    }
+    for (; rest != 0 && slot > end - want; rest &= rest - 1) {
+        *--slot = (void *)(first + bits_lowest(rest) * size);
+    }
+    *word = rest;
+    return (unsigned)(end - slot);
+}
+
 static unsigned take_from_span(struct span *span, void **end, unsigned want, bool few) {
     size_t size = class_to_size[span->class];
     unsigned got = 0, w = span->first_word;
@@ -185,9 +207,9 @@ static unsigned take_from_span(struct span *span, void **end, unsigned want, boo
     while (got < want) {
         uint64_t word = few ? apart(span->bits[w], size) : span->bits[w];
         uint64_t rest = span->bits[w] ^ word;
-        uintptr_t first = span->base + w * WORD_BITS * size;
-        for (; word != 0 && got < want; word &= word - 1) {
-            end[-1 - (int)got++] = (void *)(first + bits_lowest(word) * size);
+        if (word != 0) {
+            uintptr_t first = span->base + w * WORD_BITS * size;
+            got += take_from_word(&word, first, size, end - got, want - got);
         }
         span->bits[w] = rest | word;
         w += span->bits[w] == 0;

@@ -25,7 +25,7 @@ struct run {
     struct arena *arena;
     size_t page;
     size_t pages;
-    bool dirty;
+    size_t dirty; /* how many of them */
 };
 
 /* ---- runs, with the lock held ---- */
@@ -41,12 +41,12 @@ static size_t pages_with_slack(size_t n, size_t align) {
     return align <= PAGE_SIZE ? n : n + (align >> PAGE_SHIFT) - 1;
 }
 
-/* True when any of the pages was dirty. */
-static bool take_pages_locked(struct arena *arena, size_t page, size_t n) {
+/* Returns how many of the pages were dirty. */
+static size_t take_pages_locked(struct arena *arena, size_t page, size_t n) {
     size_t dirty = pagemap_take(&arena->pages, page, n);
     pages_dirty -= dirty;
     dirty_low = min_size(dirty_low, pages_dirty);
-    return dirty > 0;
+    return dirty;
 }
 
 static void give_pages_locked(struct arena *arena, size_t page, size_t n, bool dirty) {
@@ -167,7 +167,8 @@ static struct span *alloc_span(size_t least, size_t most, struct contents conten
         lock_release(&heap_lock);
         return NULL;
     }
-    span->needs_zero = run.dirty;
+    span->needs_zero = run.dirty > 0;
+    span->backed = run.dirty == run.pages;
     if (contents.class != 0 && options.check == CHECK_CONTENTS) {
         contents_prepare(span); /* before the child of a fork could find it in the tables */
     }

@@ -44,8 +44,9 @@ struct span {
     uint8_t class;
     _Atomic uint8_t shard; /* of the mcentral; changes under the locks of both shards */
     uint8_t bucket;        /* the mcentral list that it is on, or SPAN_UNLISTED */
-    bool needs_zero;
-    uint8_t stack; /* of stacks: their kind in stackpool.h, plus 1 */
+    bool needs_zero;       /* some of it may not read as zero */
+    bool backed;           /* all of it was dirty, in the terms of mheap.c, when it was taken */
+    uint8_t stack;         /* of stacks: their kind in stackpool.h, plus 1 */
     struct span *next;
     struct span *prev;
     uint64_t bits[]; /* 1: free */

@@ -1,14 +1,16 @@
 /*
  * Buffers that grow by realloc: byte by byte (several to 256 KiB, by turns), by a KiB at a time or
- * by doubling (one to 256 MiB, beside smaller blocks that come and go). Stands for readers of
- * unknown input, string builders and arrays. Punishes a copy for each step, and growth that cannot
- * happen in place because a neighbour was put right behind. All contents are verified.
+ * by doubling (one to 256 MiB, beside smaller blocks that come and go), or many by half of their
+ * size each time (to 2 MiB, at random). Stands for readers of unknown input, string builders and
+ * arrays. Punishes a copy for each step, growth that cannot happen in place because a neighbour was
+ * put right behind, and pages that go back to be faulted in again. All contents are verified.
  */
 #include "bench.h"
 
 enum { BUFFERS = 8, BYTE_ROUNDS = 64, KIB_ROUNDS = 2, DOUBLE_ROUNDS = 4, NEIGHBOUR_EVERY = 64 };
+enum { MANY = 200, MANY_ROUNDS = 8, GROWTHS = 40 * MANY };
 
-static const size_t byte_most = 256 * KIB, most = 256 * MIB;
+static const size_t byte_most = 256 * KIB, most = 256 * MIB, many_most = 2 * MIB;
 
 static unsigned char pattern(size_t i, size_t which) {
     return (unsigned char)(i * 31 + (i >> 8) + which);
@@ -68,16 +70,46 @@ static void grow_by_doubling(void) {
     free(bytes);
 }
 
+/* Each is freed when it has become large. */
+static void grow_many(struct rng *rng) {
+    unsigned char *bytes[MANY] = {NULL};
+    size_t sizes[MANY] = {0};
+    for (int i = 0; i < GROWTHS; i++) {
+        size_t which = rng_below(rng, MANY), old = sizes[which], size = old + old / 2 + 16;
+        if (size > many_most) {
+            verify(bytes[which], old, 64, which);
+            free(bytes[which]);
+            bytes[which] = NULL;
+            sizes[which] = 0;
+            continue;
+        }
+        bytes[which] = need(realloc(bytes[which], size));
+        fill(bytes[which], old, size, which);
+        sizes[which] = size;
+    }
+    for (size_t which = 0; which < MANY; which++) {
+        verify(bytes[which], sizes[which], 64, which);
+        free(bytes[which]);
+    }
+}
+
 int main(int argc, char **argv) {
     struct bench bench = bench_arguments(argc, argv, (struct bench){.threads = 1, .mode = "byte"});
+    struct rng rng = rng_make(bench.seed, 0);
     bool byte = mode_is(&bench, "byte"), kib = mode_is(&bench, "kib");
-    require(byte || kib || mode_is(&bench, "double"), "use this --mode");
-    size_t rounds = scaled(&bench, byte ? BYTE_ROUNDS : kib ? KIB_ROUNDS : DOUBLE_ROUNDS);
+    bool many = mode_is(&bench, "many");
+    require(byte || kib || many || mode_is(&bench, "double"), "use this --mode");
+    size_t rounds = scaled(&bench, byte   ? BYTE_ROUNDS
+                                   : kib  ? KIB_ROUNDS
+                                   : many ? MANY_ROUNDS
+                                          : DOUBLE_ROUNDS);
     for (; rounds > 0; rounds--) {
         if (byte) {
             grow_by_bytes();
         } else if (kib) {
             grow_by_kib(most);
+        } else if (many) {
+            grow_many(&rng);
         } else {
             grow_by_doubling();
         }
