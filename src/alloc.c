@@ -57,7 +57,11 @@ static void small_free(unsigned class, void *object) {
 }
 
 static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
-    struct span *span = mheap_alloc_large(size, align);
+    struct span *span = mheap_alloc_large(size, align, MHEAP_BACKED);
+    if (span == NULL) {
+        mcentral_reclaim(SIZE_MAX);
+        span = mheap_alloc_large(size, align, MHEAP_ANY);
+    }
     if (span == NULL) {
         return NULL;
     }

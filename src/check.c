@@ -144,7 +144,7 @@ void check_end(void) {
 /* ---- large ---- */
 
 static void *alloc_large(size_t size, size_t align, bool *needs_zero) {
-    struct span *span = mheap_alloc_large(size, max_size(align, PAGE_SIZE));
+    struct span *span = mheap_alloc_large(size, max_size(align, PAGE_SIZE), MHEAP_ANY);
     if (span == NULL) {
         return NULL;
     }

@@ -223,10 +223,10 @@ static void push_freed(struct guarded *guarded) {
 static struct guarded *create(size_t size, size_t align) {
     size_t slack = align > os_page_size() ? align : 0;
     size_t bytes = max_size(size, 1) + slack + 2 * os_page_size();
-    struct span *span = mheap_alloc_large(bytes, max_size(os_page_size(), PAGE_SIZE));
+    struct span *span = mheap_alloc_large(bytes, max_size(os_page_size(), PAGE_SIZE), MHEAP_ANY);
     if (span == NULL) {
         destroy_freed(true);
-        span = mheap_alloc_large(bytes, max_size(os_page_size(), PAGE_SIZE));
+        span = mheap_alloc_large(bytes, max_size(os_page_size(), PAGE_SIZE), MHEAP_ANY);
     }
     struct guarded *guarded = span == NULL ? NULL : fixalloc_alloc(&pool);
     if (guarded == NULL && span != NULL) {

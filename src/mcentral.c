@@ -10,12 +10,17 @@
 
 enum { RUN_LEAST = 4 };
 
+/* What a class and shard may keep of empty spans, so that giving all of it back at once does not
+ * take long, and what is given back for one span that another class wants, so that it is rare. */
+enum { EMPTY_PAGES_MOST = 512, RECLAIMED_AT_ONCE = 32 };
+
 /* out == the sum over the class's spans of objects - free. Bit i of listed is set when bucket[i]
  * is not empty. bucket[i] holds spans with free > 0 and span_bucket(span) == i. */
 struct mcentral {
     struct lock lock;
     uint32_t listed;
-    struct span *bucket[SPAN_BUCKETS + 1]; /* the last: all of it is free, mostly one span */
+    uint32_t empty_pages;                  /* of the spans in the last bucket */
+    struct span *bucket[SPAN_BUCKETS + 1]; /* the last: all of it is free */
     size_t out;
     size_t pages;
     size_t spans;
@@ -23,6 +28,7 @@ struct mcentral {
 
 static struct mcentral centrals[MCENTRAL_SHARDS][CLASS_COUNT];
 static _Atomic unsigned shards_used; /* the shards from this one on have never had a span */
+static _Atomic unsigned with_empty;  /* how many mcentrals have empty spans */
 
 static unsigned shard_of_span(const struct span *span) {
     return atomic_load_explicit(&span->shard, memory_order_relaxed);
@@ -46,6 +52,13 @@ unsigned mcentral_shards(void) {
 
 /* ---- lists of spans, with the lock held ---- */
 
+static void count_empty_locked(struct mcentral *central, uint32_t pages) {
+    if ((pages == 0) != (central->empty_pages == 0)) {
+        atomic_fetch_add_explicit(&with_empty, pages == 0 ? -1u : 1u, memory_order_relaxed);
+    }
+    central->empty_pages = pages;
+}
+
 static void unlist_locked(struct mcentral *central, struct span *span) {
     unsigned i = span->bucket;
     if (i == SPAN_UNLISTED) {
@@ -62,6 +75,9 @@ static void unlist_locked(struct mcentral *central, struct span *span) {
     if (central->bucket[i] == NULL) {
         central->listed &= ~(1u << i);
     }
+    if (i == SPAN_BUCKETS) {
+        count_empty_locked(central, central->empty_pages - span->pages);
+    }
     span->bucket = SPAN_UNLISTED;
 }
 
@@ -74,6 +90,9 @@ static void list_locked(struct mcentral *central, struct span *span, unsigned i)
     }
     central->bucket[i] = span;
     central->listed |= 1u << i;
+    if (i == SPAN_BUCKETS) {
+        count_empty_locked(central, central->empty_pages + span->pages);
+    }
 }
 
 static void count_span_locked(struct mcentral *central, const struct span *span) {
@@ -86,16 +105,22 @@ static void uncount_span_locked(struct mcentral *central, const struct span *spa
     central->spans--;
 }
 
-/* Puts a span where its number of free objects wants it. One whose objects are all free leaves the
- * class unless it is the only one with free objects, so that a class which comes and goes does not
- * go to the heap each time: it goes on the list *empty, for the caller to free without the lock. */
+/* Among several threads empty spans stay, up to a bound. One thread alone would gain nothing: the
+ * last stays, so that a class which comes and goes does not go to the heap each time. */
+static bool keeps_empty_locked(const struct mcentral *central, const struct span *span) {
+    return __libc_single_threaded ? central->listed == 0
+                                  : central->empty_pages + span->pages <= EMPTY_PAGES_MOST;
+}
+
+/* Puts a span where its number of free objects wants it. An empty one that does not stay goes on
+ * the list *empty, for the caller to free without the lock. */
 static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
     unsigned bucket = span->free == 0 ? SPAN_UNLISTED : span_bucket(span);
     if (bucket == span->bucket) {
         return;
     }
     unlist_locked(central, span);
-    if (bucket == SPAN_BUCKETS && central->listed != 0) {
+    if (bucket == SPAN_BUCKETS && !keeps_empty_locked(central, span)) {
         uncount_span_locked(central, span);
         span->next = *empty;
         *empty = span;
@@ -121,17 +146,6 @@ static size_t span_pages(unsigned class, size_t class_bytes) {
     size_t most = class_bytes >= 512 * KIB ? 64 * KIB : class_bytes >= 64 * KIB ? 32 * KIB : 0;
     size_t bytes = min_size(most, 64 * (size_t)class_to_size[class]);
     return max_size(bytes / (base << PAGE_SHIFT), 1) * base;
-}
-
-static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
-    size_t most = span_pages(class, central->pages << PAGE_SHIFT);
-    struct span *span = mheap_alloc_small(class, class_to_pages[class], most);
-    if (span != NULL) {
-        set_shard(span, shard);
-        count_span_locked(central, span);
-        note_use(shard);
-    }
-    return span;
 }
 
 static struct span *fullest_locked(const struct mcentral *central) {
@@ -167,6 +181,63 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
         }
     }
     return NULL;
+}
+
+/* Takes empty spans out of a class until they have so many pages, and puts them on the list.
+ * Returns their pages. */
+static size_t take_empty_locked(struct mcentral *central, size_t pages, struct span **empty) {
+    size_t got = 0;
+    for (struct span *span; got < pages && (span = central->bucket[SPAN_BUCKETS]) != NULL;) {
+        unlist_locked(central, span);
+        uncount_span_locked(central, span);
+        got += span->pages;
+        span->next = *empty;
+        *empty = span;
+    }
+    return got;
+}
+
+/* A guess, without the lock. */
+__attribute__((no_sanitize("thread"))) static bool has_empty(const struct mcentral *central) {
+    return *(const volatile uint32_t *)&central->empty_pages > 0;
+}
+
+void mcentral_reclaim(size_t pages) {
+    struct span *empty = NULL;
+    size_t got = 0;
+    if (atomic_load_explicit(&with_empty, memory_order_relaxed) == 0) {
+        return;
+    }
+    for (unsigned i = 0; got < pages && i < mcentral_shards() * CLASS_COUNT; i++) {
+        struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
+        if (has_empty(central) && lock_try(&central->lock)) {
+            got += take_empty_locked(central, pages - got, &empty);
+            lock_release(&central->lock);
+        }
+    }
+    free_spans(empty);
+}
+
+/* Memory that nobody holds comes first, then what other shards of the class have to spare, then
+ * other classes, and what was never in use last. With `central` locked no other lock is waited
+ * for. */
+static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
+    size_t least = class_to_pages[class], most = span_pages(class, central->pages << PAGE_SHIFT);
+    struct span *span = mheap_alloc_small(class, least, most, MHEAP_BACKED);
+    if (span == NULL) {
+        span = move_span_locked(central, shard, class);
+        if (span != NULL) {
+            return span;
+        }
+        mcentral_reclaim(RECLAIMED_AT_ONCE);
+        span = mheap_alloc_small(class, least, most, MHEAP_ANY);
+    }
+    if (span != NULL) {
+        set_shard(span, shard);
+        count_span_locked(central, span);
+        note_use(shard);
+    }
+    return span;
 }
 
 /* Of a word of bits those that lie in whole free pairs of cache lines, if there are any: what a
@@ -230,8 +301,7 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
     while (got < want) {
         struct span *span = fullest_locked(central);
         if (span == NULL && got == 0) {
-            span = move_span_locked(central, shard, class);
-            span = span != NULL ? span : add_span_locked(central, shard, class);
+            span = add_span_locked(central, shard, class);
         }
         if (span == NULL) {
             break;
@@ -383,23 +453,14 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
     }
 }
 
-/* A guess, without the lock: is there an empty span? */
-__attribute__((no_sanitize("thread"))) static bool has_empty(const struct mcentral *central) {
-    return *(const volatile uint32_t *)&central->listed >> SPAN_BUCKETS != 0;
-}
-
 void mcentral_trim(unsigned shard, unsigned class) {
     struct mcentral *central = &centrals[shard][class];
+    struct span *empty = NULL;
     if (!has_empty(central)) {
         return;
     }
     lock_acquire(&central->lock);
-    struct span *empty = central->bucket[SPAN_BUCKETS];
-    if (empty != NULL) {
-        unlist_locked(central, empty);
-        uncount_span_locked(central, empty);
-        empty->next = NULL;
-    }
+    take_empty_locked(central, SIZE_MAX, &empty);
     lock_release(&central->lock);
     free_spans(empty);
 }
@@ -448,7 +509,7 @@ static void adopt_locked(struct mcentral *central, struct span *span) {
 static void rebuild(unsigned shard, unsigned class) {
     struct mcentral *central = &centrals[shard][class];
     memset(central->bucket, 0, sizeof central->bucket);
-    central->listed = 0;
+    central->listed = central->empty_pages = 0;
     central->out = central->pages = central->spans = 0;
     for (unsigned a = 0; a < arena_count(); a++) {
         struct arena *arena = &arenas[a];
@@ -463,6 +524,14 @@ static void rebuild(unsigned shard, unsigned class) {
     }
 }
 
+static void recount_with_empty(void) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < MCENTRAL_SHARDS * CLASS_COUNT; i++) {
+        count += centrals[i / CLASS_COUNT][i % CLASS_COUNT].empty_pages > 0;
+    }
+    atomic_store_explicit(&with_empty, count, memory_order_relaxed);
+}
+
 void mcentral_reset_in_child(void) {
     for (unsigned i = 0; i < MCENTRAL_SHARDS * CLASS_COUNT; i++) {
         unsigned shard = i / CLASS_COUNT, class = i % CLASS_COUNT;
@@ -470,18 +539,21 @@ void mcentral_reset_in_child(void) {
             rebuild(shard, class);
         }
     }
+    recount_with_empty();
 }
 
 static bool is_valid_locked(const struct mcentral *central) {
     bool valid = true;
+    size_t empty_pages = 0;
     for (unsigned i = 0; i <= SPAN_BUCKETS; i++) {
         valid &= (central->bucket[i] != NULL) == (central->listed >> i & 1);
         for (struct span *span = central->bucket[i]; span != NULL; span = span->next) {
+            empty_pages += i == SPAN_BUCKETS ? span->pages : 0;
             valid &= span_is_valid(span) && span->bucket == i && span->free > 0 &&
                      (span->free == span->objects) == (i == SPAN_BUCKETS);
         }
     }
-    return valid;
+    return valid && empty_pages == central->empty_pages;
 }
 
 bool mcentral_is_valid(unsigned class) {

@@ -108,15 +108,22 @@ static bool grow_any_locked(size_t n) {
     return false;
 }
 
+static bool take_backed_locked(size_t least, size_t most, size_t align, struct run *out) {
+    return take_locked(PAGES_DIRTY, most, align, out) ||
+           (least < most && take_locked(PAGES_DIRTY, least, align, out));
+}
+
+static bool take_fresh_locked(size_t pages, size_t align, struct run *out) {
+    return take_locked(PAGES_FREE, pages, align, out) ||
+           (grow_any_locked(pages_with_slack(pages, align)) &&
+            take_locked(PAGES_FREE, pages, align, out));
+}
+
 /* Pages that are backed by memory come first, even if they are fewer than would be best; then free
  * ones, then new ones; and before there is none, again the fewer. */
 static bool take_any_locked(size_t least, size_t most, size_t align, struct run *out) {
-    return take_locked(PAGES_DIRTY, most, align, out) ||
-           (least < most && take_locked(PAGES_DIRTY, least, align, out)) ||
-           take_locked(PAGES_FREE, most, align, out) ||
-           (grow_any_locked(pages_with_slack(most, align)) &&
-            take_locked(PAGES_FREE, most, align, out)) ||
-           (least < most && take_any_locked(least, least, align, out));
+    return take_backed_locked(least, most, align, out) || take_fresh_locked(most, align, out) ||
+           (least < most && take_fresh_locked(least, align, out));
 }
 
 /* ---- spans ---- */
@@ -147,11 +154,13 @@ static struct span *create_span(const struct run *run, struct contents contents)
                : span_create_stacks(base, run->pages, contents.kind, contents.stacks);
 }
 
-static struct span *alloc_span(size_t least, size_t most, struct contents contents, size_t align) {
+static struct span *alloc_span(size_t least, size_t most, struct contents contents, size_t align,
+                               enum mheap_pages which) {
     bool large = contents.class == 0 && contents.stacks == 0;
     struct run run;
     lock_acquire(&heap_lock);
-    bool taken = take_any_locked(least, most, align, &run);
+    bool taken = which == MHEAP_BACKED ? take_backed_locked(least, most, align, &run)
+                                       : take_any_locked(least, most, align, &run);
     if (taken) {
         count_locked(run.pages, large);
     }
@@ -176,8 +185,8 @@ static struct span *alloc_span(size_t least, size_t most, struct contents conten
     return span;
 }
 
-struct span *mheap_alloc_small(unsigned class, size_t least, size_t most) {
-    return alloc_span(least, most, (struct contents){.class = class}, PAGE_SIZE);
+struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum mheap_pages which) {
+    return alloc_span(least, most, (struct contents){.class = class}, PAGE_SIZE, which);
 }
 
 /* Eight steps per doubling: sizes repeat, so freed runs fit again, and a block that grows byte by
@@ -196,14 +205,15 @@ size_t mheap_large_size(size_t bytes) {
  * any machine's memory. */
 #define PAGES_MOST ((size_t)UINT32_MAX)
 
-struct span *mheap_alloc_large(size_t bytes, size_t align) {
+struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages which) {
     size_t exact = pages_for(max_size(bytes, 1)), pages = large_pages(max_size(bytes, 1));
     if (pages > PAGES_MOST || align >> PAGE_SHIFT > PAGES_MOST) {
         return NULL;
     }
-    struct span *span = alloc_span(pages, pages, (struct contents){0}, align);
-    if (span == NULL && exact < pages) { /* near the end of memory: not rounded */
-        span = alloc_span(exact, exact, (struct contents){0}, align);
+    struct span *span = alloc_span(pages, pages, (struct contents){0}, align, which);
+    if (span == NULL && exact < pages &&
+        which == MHEAP_ANY) { /* near the end of memory: not rounded */
+        span = alloc_span(exact, exact, (struct contents){0}, align, which);
     }
     return span;
 }
@@ -211,7 +221,7 @@ struct span *mheap_alloc_large(size_t bytes, size_t align) {
 struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks) {
     size_t pages = pages_for(bytes);
     struct contents contents = {.kind = kind, .stacks = stacks};
-    return alloc_span(pages, pages, contents, max_size(PAGE_SIZE, os_page_size()));
+    return alloc_span(pages, pages, contents, max_size(PAGE_SIZE, os_page_size()), MHEAP_ANY);
 }
 
 void mheap_free(struct span *span) {

@@ -17,12 +17,15 @@
 
 #include "span.h"
 
+/* Which pages will do: those that have been in use and are still backed by memory, or any. */
+enum mheap_pages { MHEAP_BACKED, MHEAP_ANY };
+
 /* A span of objects of one class, all free: of `most` pages, or of `least` when only that fits
  * where pages have been in use already. */
-struct span *mheap_alloc_small(unsigned class, size_t least, size_t most);
+struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum mheap_pages which);
 
 /* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. */
-struct span *mheap_alloc_large(size_t bytes, size_t align);
+struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages which);
 
 /* The same for 1 to 64 stacks of a kind of stackpool.h, all free. */
 struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks);

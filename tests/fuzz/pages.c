@@ -139,14 +139,15 @@ static void step(struct input *input) {
         empty_place(place);
         bytes = take_length(input);
         align = PAGE_SIZE << take(input, 1) % 9;
-        fill_place(place, mheap_alloc_large(bytes, align));
+        fill_place(place, mheap_alloc_large(bytes, align, MHEAP_ANY));
         REQUIRE(span_bytes(place->span) >= bytes && place->span->base % align == 0);
         break;
     case 2:
         empty_place(place);
         bytes = 1 + take(input, 1) % (CLASS_COUNT - 1);
-        fill_place(place, mheap_alloc_small((unsigned)bytes, class_to_pages[bytes],
-                                            class_to_pages[bytes] * (1 + take(input, 1) % 2)));
+        fill_place(place,
+                   mheap_alloc_small((unsigned)bytes, class_to_pages[bytes],
+                                     class_to_pages[bytes] * (1 + take(input, 1) % 2), MHEAP_ANY));
         REQUIRE(place->span->class == bytes && place->span->free == place->span->objects);
         break;
     case 3:

@@ -219,7 +219,7 @@ void limit_address_space(size_t more) {
 }
 
 void use_and_free(size_t bytes) {
-    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE);
+    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE, MHEAP_ANY);
     CHECK(span != NULL);
     fill((void *)span->base, bytes, 1);
     mheap_free(span);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "mcentral.h"
 #include "mheap.h"
 #include "os.h"
 
@@ -206,6 +207,28 @@ TEST_IN_CHILD(too_large) {
     CHECK(alloc_aligned((size_t)1 << 62, 1) == NULL && errno == ENOMEM);
 }
 
+static void fill_and_empty(unsigned index) {
+    static void *objects[2][20000];
+    for (unsigned i = 0; i < COUNT_OF(objects[index]); i++) {
+        objects[index][i] = alloc_malloc(100);
+    }
+    for (unsigned i = 0; i < COUNT_OF(objects[index]); i++) {
+        alloc_free(objects[index][i]);
+    }
+}
+
+/* Empty spans that threads keep make room before a large block takes fresh pages. */
+TEST_IN_CHILD(large_blocks_get_what_lies_idle) {
+    (void)unused;
+    run_threads(2, fill_and_empty);
+    CHECK(mcentral_get_stats(size_class(100)).spans > MIB);
+    size_t used = mheap_get_stats().in_use + mheap_get_stats().free_dirty;
+    void *block = alloc_malloc(MIB);
+    CHECK(mheap_get_stats().in_use + mheap_get_stats().free_dirty == used);
+    CHECK(mcentral_get_stats(size_class(100)).spans < MIB / 2); /* what the depots hold */
+    alloc_free(block);
+}
+
 TEST_IN_CHILD(errno_is_kept) {
     (void)unused;
     errno = ERRNO_SENTINEL;
@@ -249,6 +272,7 @@ int main(void) {
         cmocka_unit_test(every_alignment),
         cmocka_unit_test(aligned_blocks_are_small),
         cmocka_unit_test(too_large),
+        cmocka_unit_test(large_blocks_get_what_lies_idle),
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(usable_size_is_writable_and_stable),
     };

@@ -31,7 +31,7 @@ static void occupy(uintptr_t address) {
 
 /* A block that is usable at its start and its end. */
 static struct span *large(size_t bytes) {
-    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE);
+    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE, MHEAP_ANY);
     CHECK(span != NULL);
     volatile char *block = (char *)span->base;
     CHECK(block[0] == 0 && block[bytes - 1] == 0);
@@ -160,7 +160,7 @@ TEST_IN_CHILD(little_address_space) {
     unsigned count = 0, again = 0;
     (void)unused;
     limit_address_space(64 * MIB);
-    for (; (spans[count] = mheap_alloc_large(MIB, PAGE_SIZE)) != NULL; count++) {
+    for (; (spans[count] = mheap_alloc_large(MIB, PAGE_SIZE, MHEAP_ANY)) != NULL; count++) {
         fill((void *)spans[count]->base, MIB, count);
     }
     CHECK(count >= 32 && count < 64);
@@ -168,7 +168,7 @@ TEST_IN_CHILD(little_address_space) {
         CHECK(is_filled((void *)spans[i]->base, MIB, i));
         mheap_free(spans[i]);
     }
-    while (again < count && mheap_alloc_large(MIB, PAGE_SIZE) != NULL) {
+    while (again < count && mheap_alloc_large(MIB, PAGE_SIZE, MHEAP_ANY) != NULL) {
         again++;
     }
     CHECK(again == count);

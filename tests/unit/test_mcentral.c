@@ -30,6 +30,11 @@ static struct span *span_of(void *object) {
     return arena_span((uintptr_t)object);
 }
 
+/* After it the C library knows of several threads. */
+static void idle_thread(unsigned index) {
+    (void)index;
+}
+
 static void check_empty(unsigned class) {
     for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
         mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
@@ -86,7 +91,8 @@ TEST_IN_CHILD(fullest_span_first) {
     CHECK(mcentral_get_stats(class).span_count == 3);
 }
 
-/* An empty span stays with its class if there is no other to take from; the next goes back at once. */
+/* With one thread an empty span stays if there is no other to take from; the next goes back at
+ * once. */
 TEST_IN_CHILD(empty_spans_go_back) {
     void *a[OBJECTS_OF_1024], *b[OBJECTS_OF_1024];
     unsigned class = CLASS(1024);
@@ -103,6 +109,52 @@ TEST_IN_CHILD(empty_spans_go_back) {
     mcentral_trim(0, class);
     CHECK(mheap_get_stats().in_use == 0);
     check_empty(class);
+}
+
+/* Fills and empties `spans` spans of 64-byte objects, which are all of one page. */
+static void leave_empty(unsigned shard, unsigned spans) {
+    static void *objects[600 * (PAGE_SIZE / 64)];
+    unsigned class = CLASS(64), n = spans * (unsigned)(PAGE_SIZE / 64);
+    CHECK(n <= COUNT_OF(objects));
+    for (unsigned i = 0; i < n; i++) {
+        CHECK(mcentral_take(shard, class, &objects[i] + 1, 1) == 1);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        mcentral_give(class, &objects[i], 1, "free");
+    }
+    CHECK(mcentral_is_valid(class));
+}
+
+/* With several, they stay; but no fresh page is used while there are any, of whatever class and
+ * shard. */
+TEST_IN_CHILD(empty_spans_wait_for_others) {
+    void *objects[300];
+    (void)unused;
+    run_threads(1, idle_thread);
+    leave_empty(1, 100);
+    CHECK(mheap_get_stats().in_use == 100 * PAGE_SIZE);
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        CHECK(mcentral_take(i % 2, CLASS(2048), &objects[i] + 1, 1) == 1);
+        struct mheap_stats stats = mheap_get_stats();
+        CHECK(stats.in_use + stats.free_dirty == 100 * PAGE_SIZE);
+    }
+    CHECK(mcentral_get_stats(CLASS(64)).span_count < 100);
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        mcentral_give(CLASS(2048), &objects[i], 1, "free");
+    }
+    check_empty(CLASS(2048));
+}
+
+TEST_IN_CHILD(few_empty_spans_stay) {
+    (void)unused;
+    run_threads(1, idle_thread);
+    leave_empty(0, 600);
+    CHECK(mheap_get_stats().in_use == 512 * PAGE_SIZE);
+    mcentral_reclaim(100);
+    CHECK(mheap_get_stats().in_use == 412 * PAGE_SIZE);
+    mcentral_reclaim(SIZE_MAX);
+    CHECK(mheap_get_stats().in_use == 0);
+    check_empty(CLASS(64));
 }
 
 /* A thread of another shard is not given the span of the first, unless it is half empty. */
@@ -282,6 +334,8 @@ int main(void) {
         cmocka_unit_test(given_objects_are_taken_again),
         cmocka_unit_test(fullest_span_first),
         cmocka_unit_test(empty_spans_go_back),
+        cmocka_unit_test(empty_spans_wait_for_others),
+        cmocka_unit_test(few_empty_spans_stay),
         cmocka_unit_test(spans_move_between_shards),
         cmocka_unit_test(objects_return_to_their_shards),
         cmocka_unit_test(spans_grow_with_use),

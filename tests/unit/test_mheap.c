@@ -17,7 +17,7 @@ enum { THREADS = 4, ROUNDS = 3000, KEPT = 32 };
 #define PAGES(n) ((n)*PAGE_SIZE)
 
 static struct span *alloc(size_t bytes) {
-    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE);
+    struct span *span = mheap_alloc_large(bytes, PAGE_SIZE, MHEAP_ANY);
     CHECK(span != NULL && span->class == 0 && span_bytes(span) >= bytes);
     CHECK(arena_span(span->base) == span);
     return span;
@@ -102,7 +102,7 @@ TEST_IN_CHILD(alignment) {
     unsigned count = 0;
     (void)unused;
     for (size_t align = PAGE_SIZE; align <= GIB; align *= 2) {
-        struct span *span = mheap_alloc_large(PAGES(3), align);
+        struct span *span = mheap_alloc_large(PAGES(3), align, MHEAP_ANY);
         CHECK(span != NULL && span->base % align == 0);
         fill(block(span), PAGES(3), count);
         spans[count++] = span;
@@ -118,9 +118,9 @@ TEST_IN_CHILD(alignment) {
 TEST_IN_CHILD(refused) {
     (void)unused;
     struct mheap_stats before = mheap_get_stats();
-    CHECK(mheap_alloc_large(PTRDIFF_MAX, PAGE_SIZE) == NULL);
-    CHECK(mheap_alloc_large(PAGE_SIZE, (size_t)1 << 62) == NULL);
-    CHECK(mheap_alloc_large((size_t)1 << 46, PAGE_SIZE) == NULL);
+    CHECK(mheap_alloc_large(PTRDIFF_MAX, PAGE_SIZE, MHEAP_ANY) == NULL);
+    CHECK(mheap_alloc_large(PAGE_SIZE, (size_t)1 << 62, MHEAP_ANY) == NULL);
+    CHECK(mheap_alloc_large((size_t)1 << 46, PAGE_SIZE, MHEAP_ANY) == NULL);
     CHECK(mheap_get_stats().in_use == before.in_use);
     alloc(PAGE_SIZE);
     check_sums();

@@ -143,7 +143,7 @@ TEST_IN_CHILD(every_kind) {
 
 TEST_IN_CHILD(blocks_are_no_stacks) {
     (void)unused;
-    struct span *span = mheap_alloc_large(MIB, PAGE_SIZE);
+    struct span *span = mheap_alloc_large(MIB, PAGE_SIZE, MHEAP_ANY);
     CHECK(span != NULL && stack_span((void *)span->base) == NULL);
     mheap_free(span);
 }
@@ -373,7 +373,7 @@ static void check_writable_afterwards(void) {
         give(kind, 4);
         stackpool_release();
         CHECK(stackpool_get_stats().guards == 0);
-        struct span *block = mheap_alloc_large(bytes, PAGE_SIZE);
+        struct span *block = mheap_alloc_large(bytes, PAGE_SIZE, MHEAP_ANY);
         CHECK(block != NULL && block->base <= base);
         fill((void *)block->base, bytes, kind);
         mheap_free(block);
