@@ -337,3 +337,17 @@ bool arena_claim_large(struct arena *arena, struct span *span) {
     return __atomic_compare_exchange_n(entry, &span, NULL, false, __ATOMIC_RELAXED,
                                        __ATOMIC_RELAXED);
 }
+
+struct span *arena_next_span(const struct span *last) {
+    struct arena *arena = last != NULL ? arena_of(last->base) : arenas;
+    size_t page = last != NULL ? arena_page(arena, last->base) + last->pages : 0;
+    for (; arena < arenas + arena_count(); arena++, page = 0) {
+        for (; page < arena_opened(arena) >> PAGE_SHIFT; page++) {
+            struct span *span = arena->page_span[page];
+            if (span != NULL && arena_page(arena, span->base) == page) {
+                return span;
+            }
+        }
+    }
+    return NULL;
+}

@@ -112,6 +112,10 @@ static inline struct span *arena_span(uintptr_t address) {
 void arena_set_span(struct arena *arena, struct span *span);
 void arena_clear_span(struct arena *arena, const struct span *span);
 
+/* The span that follows in the page tables, by address; NULL: the first, or none. For the child of
+ * a fork, whose only thread changes nothing meanwhile. */
+struct span *arena_next_span(const struct span *last);
+
 /* Removes a large block's span; false: another thread has done it already. */
 bool arena_claim_large(struct arena *arena, struct span *span);
 

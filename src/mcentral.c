@@ -511,15 +511,9 @@ static void rebuild(unsigned shard, unsigned class) {
     memset(central->bucket, 0, sizeof central->bucket);
     central->listed = central->empty_pages = 0;
     central->out = central->pages = central->spans = 0;
-    for (unsigned a = 0; a < arena_count(); a++) {
-        struct arena *arena = &arenas[a];
-        size_t pages = arena_opened(arena) >> PAGE_SHIFT;
-        for (size_t page = 0; page < pages; page++) {
-            struct span *span = arena->page_span[page];
-            bool ours = span != NULL && span->class == class && shard_of_span(span) == shard;
-            if (ours && arena_page(arena, span->base) == page) {
-                adopt_locked(central, span);
-            }
+    for (struct span *span = NULL; (span = arena_next_span(span)) != NULL;) {
+        if (span->class == class && shard_of_span(span) == shard) {
+            adopt_locked(central, span);
         }
     }
 }

@@ -446,14 +446,9 @@ static void rebuild(unsigned kind) {
     struct stackpool *pool = &pools[kind];
     pool->spans = NULL;
     pool->listed = pool->free = pool->out = 0;
-    for (unsigned a = 0; a < arena_count(); a++) {
-        struct arena *arena = &arenas[a];
-        size_t pages = arena_opened(arena) >> PAGE_SHIFT;
-        for (size_t page = 0; page < pages; page++) {
-            struct span *span = arena->page_span[page];
-            if (span != NULL && span->stack == kind + 1 && arena_page(arena, span->base) == page) {
-                adopt_locked(pool, kind, span);
-            }
+    for (struct span *span = NULL; (span = arena_next_span(span)) != NULL;) {
+        if (span->stack == kind + 1) {
+            adopt_locked(pool, kind, span);
         }
     }
 }
