@@ -56,10 +56,12 @@ static void small_free(unsigned class, void *object) {
     }
 }
 
+/* Before fresh pages are used, empty spans go back to the heap: of so many pages that it takes as
+ * long as to fault the block's own in. */
 static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
     struct span *span = mheap_alloc_large(size, align, MHEAP_BACKED);
     if (span == NULL) {
-        mcentral_reclaim(SIZE_MAX);
+        mcentral_reclaim(8 * pages_for(size));
         span = mheap_alloc_large(size, align, MHEAP_ANY);
     }
     if (span == NULL) {

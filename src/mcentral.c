@@ -223,6 +223,7 @@ void mcentral_reclaim(size_t pages) {
  * for. */
 static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
     size_t least = class_to_pages[class], most = span_pages(class, central->pages << PAGE_SHIFT);
+    note_use(shard);
     struct span *span = mheap_alloc_small(class, least, most, MHEAP_BACKED);
     if (span == NULL) {
         span = move_span_locked(central, shard, class);
@@ -235,7 +236,6 @@ static struct span *add_span_locked(struct mcentral *central, unsigned shard, un
     if (span != NULL) {
         set_shard(span, shard);
         count_span_locked(central, span);
-        note_use(shard);
     }
     return span;
 }

@@ -173,6 +173,20 @@ TEST_IN_CHILD(spans_move_between_shards) {
     CHECK(mcentral_is_valid(class));
 }
 
+/* A shard whose first span was another's counts as one that has had a span. */
+TEST_IN_CHILD(shards_that_only_take_over_count) {
+    void *a[OBJECTS_OF_1024], *object;
+    unsigned class = CLASS(1024);
+    (void)unused;
+    take(class, a, OBJECTS_OF_1024);
+    mcentral_give(class, a, 4, "free");
+    CHECK(mcentral_shards() == 1 && mcentral_take(1, class, &object + 1, 1) == 1);
+    CHECK(span_of(object) == span_of(a[7]) && mcentral_shards() == 2);
+    mcentral_give(class, a + 4, 4, "free");
+    mcentral_give(class, &object, 1, "free");
+    check_empty(class);
+}
+
 /* Objects of several shards, freed together, each go to their own. */
 TEST_IN_CHILD(objects_return_to_their_shards) {
     void *objects[6];
@@ -337,6 +351,7 @@ int main(void) {
         cmocka_unit_test(empty_spans_wait_for_others),
         cmocka_unit_test(few_empty_spans_stay),
         cmocka_unit_test(spans_move_between_shards),
+        cmocka_unit_test(shards_that_only_take_over_count),
         cmocka_unit_test(objects_return_to_their_shards),
         cmocka_unit_test(spans_grow_with_use),
         cmocka_unit_test(many_threads),
