@@ -5,8 +5,10 @@
  */
 #include "fuzz.h"
 
-#include "magazine.h"
+#include <sys/single_threaded.h>
+
 #include "depot.h"
+#include "magazine.h"
 #include "mcentral.h"
 #include "mheap.h"
 
@@ -151,14 +153,19 @@ static void step(struct input *input) {
     case 10:
         give_objects(class, n, take(input, 2), kind / 16 + 1);
         break;
+    case 11:
+        mcentral_reclaim(n);
+        break;
     default:
         take_objects(shard, class, n);
         break;
     }
 }
 
+/* Among threads, as far as the locks and the mcentrals know, for every other length. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
+    __libc_single_threaded = size % 2 == 0;
     for (size_t i = 0; i < CLASSES; i++) {
         classes[i] = 1 + (unsigned)take(&input, 1) % (CLASS_COUNT - 1);
     }
