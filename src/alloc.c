@@ -396,6 +396,7 @@ void alloc_end(void) {
             mcache_flush(thread_cache());
         }
         if (options.check == CHECK_CONTENTS) {
+            depot_release_all();
             check_end();
         }
         alloc_leave();

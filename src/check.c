@@ -9,6 +9,7 @@
 #include "contents.h"
 #include "fatal.h"
 #include "guard.h"
+#include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
 #include "quarantine.h"
@@ -138,6 +139,10 @@ void check_end(void) {
         while (n-- > 0) {
             contents_verify("exit", object[n]);
         }
+    }
+    void *changed = mcentral_find_free(contents_changed);
+    if (changed != NULL) {
+        contents_verify("exit", changed);
     }
 }
 

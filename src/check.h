@@ -24,7 +24,7 @@ bool check_samples(size_t size);
 /* A guarded block; NULL: do without. */
 void *check_sample(size_t size, size_t align, const void *frame, bool *needs_zero);
 
-/* At the end of the process: what waits in the quarantine is verified. */
+/* At the end of the process: what waits in the quarantine and what is free in spans is verified. */
 void check_end(void);
 
 /* Is it a block for check_free, in an arena? */

@@ -43,16 +43,22 @@ void contents_prepare(struct span *span) {
            span_bytes(span) / UNIT * sizeof *entries);
 }
 
-static void require_untouched(const char *call, const struct layout *at) {
+/* The byte of a free object that somebody wrote to, NULL: none. */
+static const char *first_change(const struct layout *at) {
     size_t front = (size_t)at->entry[1] * UNIT, size = at->entry[0];
     const char *block = at->object + front;
     size_t length = at->whole - front - size;
     const char *changed = bytes_first_other(block, size, poison());
     changed = changed != NULL ? changed : bytes_first_other(at->object, front, BYTES_CANARY);
-    changed = changed != NULL ? changed : bytes_first_other(block + size, length, BYTES_CANARY);
+    return changed != NULL ? changed : bytes_first_other(block + size, length, BYTES_CANARY);
+}
+
+static void require_untouched(const char *call, const struct layout *at) {
+    const char *changed = first_change(at);
     if (changed != NULL) {
+        const char *block = at->object + (size_t)at->entry[1] * UNIT;
         fatal_misuse(call, block, "write after free: byte %d of a freed block of %zu bytes",
-                     (int)(changed - block), size);
+                     (int)(changed - block), (size_t)at->entry[0]);
     }
 }
 
@@ -78,6 +84,17 @@ void *contents_end(const char *call, void *block) {
 void contents_verify(const char *call, void *object) {
     struct layout at = layout_of(object);
     require_untouched(call, &at);
+}
+
+bool contents_changed(const void *object) {
+    struct layout at = layout_of(object);
+    return first_change(&at) != NULL;
+}
+
+void contents_verify_span(const struct span *span) {
+    for (uint32_t i = 0; i < span->objects; i++) {
+        contents_verify("free", (void *)span_object(span, i));
+    }
 }
 
 size_t contents_size(const void *block) {

@@ -467,6 +467,32 @@ void mcentral_trim(unsigned shard, unsigned class) {
 
 /* ---- statistics, fork, checks ---- */
 
+static void *find_free_in_span(const struct span *span, bool (*wanted)(const void *object)) {
+    for (uint32_t i = 0; i < span->objects; i++) {
+        void *object = (void *)span_object(span, i);
+        if (span_object_is_free(span, i) && wanted(object)) {
+            return object;
+        }
+    }
+    return NULL;
+}
+
+void *mcentral_find_free(bool (*wanted)(const void *object)) {
+    void *found = NULL;
+    for (unsigned i = 0; found == NULL && i < mcentral_shards() * CLASS_COUNT; i++) {
+        struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
+        lock_acquire(&central->lock);
+        for (unsigned bucket = 0; bucket <= SPAN_BUCKETS; bucket++) {
+            struct span *span = central->bucket[bucket];
+            for (; found == NULL && span != NULL; span = span->next) {
+                found = find_free_in_span(span, wanted);
+            }
+        }
+        lock_release(&central->lock);
+    }
+    return found;
+}
+
 static void add_stats(struct mcentral *central, struct mcentral_stats *stats, size_t size) {
     lock_acquire(&central->lock);
     stats->out += central->out * size;

@@ -51,6 +51,9 @@ void mcentral_trim(unsigned shard, unsigned class);
  * lock is waited for. */
 void mcentral_reclaim(size_t pages);
 
+/* A free object in any span that `wanted` says yes to, while the class is locked; NULL: none. */
+void *mcentral_find_free(bool (*wanted)(const void *object));
+
 /* In bytes, of all shards. */
 struct mcentral_stats {
     size_t out;   /* objects out of their spans: the program's, and those in caches and depots */

@@ -226,6 +226,9 @@ struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks) {
 
 void mheap_free(struct span *span) {
     struct arena *arena = arena_of(span->base);
+    if (span->class != 0 && options.check == CHECK_CONTENTS) {
+        contents_verify_span(span); /* while the page tables know it */
+    }
     arena_clear_span(arena, span);
     lock_acquire(&heap_lock);
     give_pages_locked(arena, arena_page(arena, span->base), span->pages, true);
