@@ -167,9 +167,10 @@ SLOW_PATH void *alloc_malloc_slow(size_t size) {
 
 /* ---- blocks by their address ---- */
 
-/* Of two threads that free it at the same time one is told. */
+/* Of two threads that free it at the same time one is told: nothing of the span is read before it
+ * is ours. */
 static void large_free(struct arena *arena, struct span *span, void *block) {
-    if (!arena_claim_large(arena, span)) {
+    if (!arena_claim_large(arena, (uintptr_t)block, span)) {
         fatal_misuse("free", block, "double free or wild pointer: no block in use is there");
     }
     mheap_free(span);

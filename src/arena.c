@@ -328,8 +328,8 @@ void arena_clear_span(struct arena *arena, const struct span *span) {
     set_pages(arena, page + 1, n - 1, NULL);
 }
 
-bool arena_claim_large(struct arena *arena, struct span *span) {
-    struct span **entry = &arena->page_span[arena_page(arena, span->base)];
+bool arena_claim_large(struct arena *arena, uintptr_t base, struct span *span) {
+    struct span **entry = &arena->page_span[arena_page(arena, base)];
     if (__libc_single_threaded) {
         *entry = NULL;
         return true;

@@ -116,7 +116,7 @@ void arena_clear_span(struct arena *arena, const struct span *span);
  * a fork, whose only thread changes nothing meanwhile. */
 struct span *arena_next_span(const struct span *last);
 
-/* Removes a large block's span; false: another thread has done it already. */
-bool arena_claim_large(struct arena *arena, struct span *span);
+/* Removes the span of the large block at `base`; false: another thread has done it already. */
+bool arena_claim_large(struct arena *arena, uintptr_t base, struct span *span);
 
 #endif

@@ -30,15 +30,16 @@ struct span *block_require_span(const char *call, const struct arena *arena, con
             page--;
         }
         span = arena->page_span[page];
-        if (span == NULL || address - span->base >= span_bytes(span)) {
+        if (span == NULL || address - arena_address(arena, page) >= span_bytes(span)) {
             fatal_misuse(call, pointer, "double free or wild pointer: no block in use is there");
         }
     }
+    uintptr_t start = arena_address(arena, page); /* of a large block, even if its span is gone */
     if (span->stack != 0) {
         fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
     }
-    if (span->class == 0 && span->base != address) {
-        block_fail_middle(call, pointer, span_bytes(span), (void *)span->base);
+    if (span->class == 0 && start != address) {
+        block_fail_middle(call, pointer, span_bytes(span), (void *)start);
     }
     return span;
 }
