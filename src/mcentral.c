@@ -10,9 +10,10 @@
 
 enum { RUN_LEAST = 4 };
 
-/* What a class and shard may keep of empty spans, so that giving all of it back at once does not
- * take long, and what is given back for one span that another class wants, so that it is rare. */
-enum { EMPTY_PAGES_MOST = 512, RECLAIMED_AT_ONCE = 32 };
+/* In pages: from what size on a class and shard keeps empty spans, how much of them, so that giving
+ * all of it back at once does not take long, and how much is given back for one span that another
+ * class wants, so that it is rare. */
+enum { KEEPING_FROM = 16, EMPTY_MOST = 512, RECLAIMED_AT_ONCE = 32 };
 
 /* out == the sum over the class's spans of objects - free. Bit i of listed is set when bucket[i]
  * is not empty. bucket[i] holds spans with free > 0 and span_bucket(span) == i. */
@@ -28,7 +29,7 @@ struct mcentral {
 
 static struct mcentral centrals[MCENTRAL_SHARDS][CLASS_COUNT];
 static _Atomic unsigned shards_used; /* the shards from this one on have never had a span */
-static _Atomic unsigned with_empty;  /* how many mcentrals have empty spans */
+static _Atomic unsigned with_spare;  /* how many mcentrals have empty pages to spare */
 
 static unsigned shard_of_span(const struct span *span) {
     return atomic_load_explicit(&span->shard, memory_order_relaxed);
@@ -52,9 +53,15 @@ unsigned mcentral_shards(void) {
 
 /* ---- lists of spans, with the lock held ---- */
 
-static void count_empty_locked(struct mcentral *central, uint32_t pages) {
-    if ((pages == 0) != (central->empty_pages == 0)) {
-        atomic_fetch_add_explicit(&with_empty, pages == 0 ? -1u : 1u, memory_order_relaxed);
+/* One empty span is not to spare: a class that comes and goes would go to the heap each time. */
+static bool has_spare(uint32_t empty_pages, unsigned class) {
+    return empty_pages > class_to_pages[class];
+}
+
+static void count_empty_locked(struct mcentral *central, unsigned class, uint32_t pages) {
+    bool before = has_spare(central->empty_pages, class), after = has_spare(pages, class);
+    if (before != after) {
+        atomic_fetch_add_explicit(&with_spare, after ? 1u : -1u, memory_order_relaxed);
     }
     central->empty_pages = pages;
 }
@@ -76,7 +83,7 @@ static void unlist_locked(struct mcentral *central, struct span *span) {
         central->listed &= ~(1u << i);
     }
     if (i == SPAN_BUCKETS) {
-        count_empty_locked(central, central->empty_pages - span->pages);
+        count_empty_locked(central, span->class, central->empty_pages - span->pages);
     }
     span->bucket = SPAN_UNLISTED;
 }
@@ -91,7 +98,7 @@ static void list_locked(struct mcentral *central, struct span *span, unsigned i)
     central->bucket[i] = span;
     central->listed |= 1u << i;
     if (i == SPAN_BUCKETS) {
-        count_empty_locked(central, central->empty_pages + span->pages);
+        count_empty_locked(central, span->class, central->empty_pages + span->pages);
     }
 }
 
@@ -105,11 +112,12 @@ static void uncount_span_locked(struct mcentral *central, const struct span *spa
     central->spans--;
 }
 
-/* Among several threads empty spans stay, up to a bound. One thread alone would gain nothing: the
- * last stays, so that a class which comes and goes does not go to the heap each time. */
+/* Among several threads, empty spans of a class with many stay, up to a bound. Else nothing would
+ * be gained, and only the last stays. */
 static bool keeps_empty_locked(const struct mcentral *central, const struct span *span) {
-    return __libc_single_threaded ? central->listed == 0
-                                  : central->empty_pages + span->pages <= EMPTY_PAGES_MOST;
+    return __libc_single_threaded || central->pages < KEEPING_FROM
+               ? central->listed == 0
+               : central->empty_pages + span->pages <= EMPTY_MOST;
 }
 
 /* Puts a span where its number of free objects wants it. An empty one that does not stay goes on
@@ -183,59 +191,64 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
     return NULL;
 }
 
-/* Takes empty spans out of a class until they have so many pages, and puts them on the list.
- * Returns their pages. */
-static size_t take_empty_locked(struct mcentral *central, size_t pages, struct span **empty) {
-    size_t got = 0;
-    for (struct span *span; got < pages && (span = central->bucket[SPAN_BUCKETS]) != NULL;) {
+/* Takes empty spans out of a class, down to so many pages, and puts them on the list. Returns their
+ * pages. */
+static size_t take_empty_locked(struct mcentral *central, size_t keep, struct span **empty) {
+    size_t before = central->empty_pages;
+    while (central->empty_pages > keep) {
+        struct span *span = central->bucket[SPAN_BUCKETS];
         unlist_locked(central, span);
         uncount_span_locked(central, span);
-        got += span->pages;
         span->next = *empty;
         *empty = span;
     }
-    return got;
+    return before - central->empty_pages;
 }
 
 /* A guess, without the lock. */
-__attribute__((no_sanitize("thread"))) static bool has_empty(const struct mcentral *central) {
-    return *(const volatile uint32_t *)&central->empty_pages > 0;
+__attribute__((no_sanitize("thread"))) static uint32_t guess_empty(const struct mcentral *central) {
+    return *(const volatile uint32_t *)&central->empty_pages;
 }
 
 void mcentral_reclaim(size_t pages) {
     struct span *empty = NULL;
     size_t got = 0;
-    if (atomic_load_explicit(&with_empty, memory_order_relaxed) == 0) {
+    if (atomic_load_explicit(&with_spare, memory_order_relaxed) == 0) {
         return;
     }
     for (unsigned i = 0; got < pages && i < mcentral_shards() * CLASS_COUNT; i++) {
         struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
-        if (has_empty(central) && lock_try(&central->lock)) {
-            got += take_empty_locked(central, pages - got, &empty);
+        size_t least = class_to_pages[i % CLASS_COUNT];
+        if (guess_empty(central) > least && lock_try(&central->lock)) {
+            size_t more = min_size(pages - got, central->empty_pages);
+            got += take_empty_locked(central, max_size(central->empty_pages - more, least), &empty);
             lock_release(&central->lock);
         }
     }
     free_spans(empty);
 }
 
+static struct span *new_span_locked(struct mcentral *central, unsigned shard, unsigned class,
+                                    enum mheap_pages which) {
+    size_t least = class_to_pages[class], most = span_pages(class, central->pages << PAGE_SHIFT);
+    struct span *span = mheap_alloc_small(class, least, most, which);
+    if (span != NULL) {
+        set_shard(span, shard);
+        count_span_locked(central, span);
+    }
+    return span;
+}
+
 /* Memory that nobody holds comes first, then what other shards of the class have to spare, then
  * other classes, and what was never in use last. With `central` locked no other lock is waited
  * for. */
 static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
-    size_t least = class_to_pages[class], most = span_pages(class, central->pages << PAGE_SHIFT);
     note_use(shard);
-    struct span *span = mheap_alloc_small(class, least, most, MHEAP_BACKED);
+    struct span *span = new_span_locked(central, shard, class, MHEAP_BACKED);
+    span = span != NULL ? span : move_span_locked(central, shard, class);
     if (span == NULL) {
-        span = move_span_locked(central, shard, class);
-        if (span != NULL) {
-            return span;
-        }
         mcentral_reclaim(RECLAIMED_AT_ONCE);
-        span = mheap_alloc_small(class, least, most, MHEAP_ANY);
-    }
-    if (span != NULL) {
-        set_shard(span, shard);
-        count_span_locked(central, span);
+        span = new_span_locked(central, shard, class, MHEAP_ANY);
     }
     return span;
 }
@@ -456,11 +469,11 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
 void mcentral_trim(unsigned shard, unsigned class) {
     struct mcentral *central = &centrals[shard][class];
     struct span *empty = NULL;
-    if (!has_empty(central)) {
+    if (guess_empty(central) == 0) {
         return;
     }
     lock_acquire(&central->lock);
-    take_empty_locked(central, SIZE_MAX, &empty);
+    take_empty_locked(central, 0, &empty);
     lock_release(&central->lock);
     free_spans(empty);
 }
@@ -544,12 +557,13 @@ static void rebuild(unsigned shard, unsigned class) {
     }
 }
 
-static void recount_with_empty(void) {
+static void recount_with_spare(void) {
     unsigned count = 0;
     for (unsigned i = 0; i < MCENTRAL_SHARDS * CLASS_COUNT; i++) {
-        count += centrals[i / CLASS_COUNT][i % CLASS_COUNT].empty_pages > 0;
+        unsigned class = i % CLASS_COUNT;
+        count += has_spare(centrals[i / CLASS_COUNT][class].empty_pages, class);
     }
-    atomic_store_explicit(&with_empty, count, memory_order_relaxed);
+    atomic_store_explicit(&with_spare, count, memory_order_relaxed);
 }
 
 void mcentral_reset_in_child(void) {
@@ -559,7 +573,7 @@ void mcentral_reset_in_child(void) {
             rebuild(shard, class);
         }
     }
-    recount_with_empty();
+    recount_with_spare();
 }
 
 static bool is_valid_locked(const struct mcentral *central) {

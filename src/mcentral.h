@@ -9,11 +9,11 @@
  * whoever frees it.
  *
  * Spans with free objects are listed by occupancy in eight buckets and the fullest are used first,
- * so that nearly empty ones drain. Where there are several threads, empty spans stay: the thread
- * that has filled and emptied them often does so again, and has them in its cache. But before a
- * page is used that never was, a shard takes over a span of another that is half empty or more, and
- * then empty spans of all classes go back to the heap. New spans are short until the class has
- * proved itself.
+ * so that nearly empty ones drain. Where there are several threads, empty spans of a class with
+ * many stay: the thread that has filled and emptied them often does so again, and has them in its
+ * cache. But before a page is used that never was, a shard takes over a span of another that is
+ * half empty or more, and then empty spans of all classes go back to the heap, but one of each. New
+ * spans are short until the class has proved itself.
  *
  * Objects come back many at a time, and here misuse shows that the fast path cannot see: an object
  * whose bit is set already was freed twice, an address between two objects was never handed out.
@@ -47,8 +47,8 @@ unsigned mcentral_shards(void);
 /* Gives the empty spans of a class and shard back to the heap. */
 void mcentral_trim(unsigned shard, unsigned class);
 
-/* Gives empty spans back to the heap, of any class and shard, until they have so many pages. No
- * lock is waited for. */
+/* Gives empty spans back to the heap, of any class and shard that has more than one, until they
+ * have so many pages. No lock is waited for. */
 void mcentral_reclaim(size_t pages);
 
 /* A free object in any span that `wanted` says yes to, while the class is locked; NULL: none. */
