@@ -1,8 +1,6 @@
 /* Full magazines between the threads' caches and the spans. See depot.h and README.md. */
 #include "depot.h"
 
-#include <limits.h>
-
 #include "lock.h"
 #include "mcentral.h"
 

@@ -21,7 +21,7 @@ struct magazine *depot_take(unsigned shard, unsigned class, struct magazine *emp
 bool depot_put(unsigned class, struct magazine *full, struct magazine **empty);
 
 /* Gives those magazines back to the spans that nobody has needed since the last call, and the empty
- * span that the shard keeps to the heap. */
+ * spans that the shard keeps to the heap. */
 void depot_trim(unsigned shard, unsigned class);
 
 /* The same for all depots. */
