@@ -68,6 +68,11 @@ size_t os_mappings_most(void);
  * unknown. */
 bool os_discard(void *base, size_t size);
 
+/* How much of a Ready range of whole pages, OS_RESIDENT_MOST bytes at the most, the memory holds;
+ * 0 where that is not known. */
+#define OS_RESIDENT_MOST MIB
+size_t os_resident(void *base, size_t size);
+
 /*
  * Moves the pages of one Ready range to another by exchanging page tables. Afterwards `to` has the
  * contents and `from` reads as zero. false: nothing happened, copy instead.

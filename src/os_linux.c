@@ -168,6 +168,19 @@ bool os_discard(void *base, size_t size) {
     return discard_zeroes() && !failed(SYSCALL(SYS_madvise, base, size, MADV_DONTNEED, 0, 0, 0));
 }
 
+size_t os_resident(void *base, size_t size) {
+    enum { LEAST_PAGE = 4096 };
+    unsigned char present[OS_RESIDENT_MOST / LEAST_PAGE] = {0};
+    size_t pages = size / os_page_size(), count = 0;
+    if (failed(SYSCALL(SYS_mincore, base, size, present, 0, 0, 0))) {
+        return 0;
+    }
+    for (size_t i = 0; i < pages; i++) {
+        count += present[i] & 1;
+    }
+    return count * os_page_size();
+}
+
 /* Each move leaves a mapping that the kernel cannot merge with its neighbours, and it allows some
  * 65,000 of them; past this many moves, copying is the smaller evil. */
 static _Atomic int moves_left = 8192;

@@ -148,6 +148,21 @@ static void discard(void **state) {
     os_unreserve(base, range());
 }
 
+static void resident(void **state) {
+    (void)state;
+    size_t page = os_page_size();
+    char *base = os_map(8 * page);
+    assert_int_equal(os_resident(base, 8 * page), 0);
+    base[0] = base[2 * page] = base[3 * page - 1] = base[7 * page] = 1;
+    size_t bytes = os_resident(base, 8 * page);
+    if (bytes != 0) { /* known */
+        assert_int_equal(bytes, 3 * page);
+        assert_int_equal(os_resident(base + page, page), 0);
+    }
+    os_unreserve(base, 8 * page);
+    assert_int_equal(os_resident(base, 8 * page), 0);
+}
+
 static void skip_without_madvise(void) {
     if (takes_any_advice()) {
         print_message("skipped: this system lets madvise succeed without an effect\n");
@@ -280,6 +295,7 @@ int main(void) {
         cmocka_unit_test(map),
         cmocka_unit_test(discard),
         cmocka_unit_test(discard_refused),
+        cmocka_unit_test(resident),
         cmocka_unit_test(move_pages),
         cmocka_unit_test(move_pages_refused),
         cmocka_unit_test(wiped_by_fork),
