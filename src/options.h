@@ -35,6 +35,7 @@ enum { CHECK_OFF, CHECK_CALLS, CHECK_CONTENTS, CHECK_SAMPLES };
     OPTION(background, "BACKGROUND", FLAG, 0, 0, 1, "a thread that gives idle memory back")        \
     OPTION(foreign, "FOREIGN", CHOICE, FOREIGN_FORWARD, 0, 3,                                      \
            "a pointer of another malloc: forward, warn, ignore or abort")                          \
+    OPTION(deepbind, "DEEPBIND", FLAG, 0, 0, 1, "leave dlopen its flag RTLD_DEEPBIND")             \
     OPTION(thread_cache_max, "THREAD_CACHE_MAX", SIZE, 4 * MIB, 16 * KIB, GIB,                     \
            "free bytes that one thread may cache")                                                 \
     OPTION(cache_max, "CACHE_MAX", SIZE, 32 * MIB, 0, 64 * GIB,                                    \

@@ -14,7 +14,7 @@ test_packages=(
     binutils file libfaketime procps python3 util-linux libcap2-bin valgrind
     # The programs that tests/programs runs on top of the library.
     bash bzip2 coreutils default-jdk-headless gawk ghostscript git grep gzip libpython3.11-testsuite
-    lua5.4 mawk nodejs perl redis-tools ruby sed sqlite3 tar xz-utils
+    lua5.4 mawk nodejs perl php-cli redis-tools ruby sed sqlite3 tar xz-utils
 )
 
 # Only a machine that is not itself arm64 needs the emulator and the cross compilers.
