@@ -13,8 +13,12 @@
 #define GROW_LEAST MIB
 #define GROW_MOST (64 * MIB)
 
+/* The least block that has others' pages given back; for less the calls take too long. */
+#define SURPLUS_FROM MIB
+
 static struct lock heap_lock = LOCK_INIT;
 static size_t pages_in_use;
+static size_t in_use_high; /* the most that pages_in_use was since mheap_idle asked last */
 static size_t pages_large;
 static size_t pages_dirty; /* free and dirty */
 static size_t dirty_low;   /* the least that pages_dirty was since mheap_idle asked last */
@@ -130,6 +134,7 @@ static bool take_any_locked(size_t least, size_t most, size_t align, struct run 
 
 static void count_locked(size_t pages, bool large) {
     pages_in_use += pages;
+    in_use_high = max_size(in_use_high, pages_in_use);
     pages_large += large ? pages : 0;
     large_blocks += large;
 }
@@ -201,6 +206,19 @@ size_t mheap_large_size(size_t bytes) {
     return large_pages(bytes) << PAGE_SHIFT;
 }
 
+/* Holes that no large block fits into must not add up: once the pages that are backed exceed the
+ * most that were in use at once by an eighth, a block that had to take others gives as many of the
+ * holes back. It faults its own in, which takes longer. */
+static void release_surplus(size_t pages) {
+    lock_acquire(&heap_lock);
+    size_t most = in_use_high + in_use_high / 8, backed = pages_in_use + pages_dirty;
+    size_t dirty = pages_dirty, surplus = backed > most ? min_size(backed - most, dirty) : 0;
+    lock_release(&heap_lock);
+    if (surplus > 0) {
+        mheap_release((dirty - min_size(surplus, pages)) << PAGE_SHIFT);
+    }
+}
+
 /* A span counts its pages in 32 bits; that and the slack for alignment bound a request far beyond
  * any machine's memory. */
 #define PAGES_MOST ((size_t)UINT32_MAX)
@@ -214,6 +232,9 @@ struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages whic
     if (span == NULL && exact < pages &&
         which == MHEAP_ANY) { /* near the end of memory: not rounded */
         span = alloc_span(exact, exact, (struct contents){0}, align, which);
+    }
+    if (span != NULL && !span->backed && bytes >= SURPLUS_FROM) {
+        release_surplus(span->pages);
     }
     return span;
 }
@@ -250,6 +271,7 @@ static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {
     }
     take_pages_locked(arena, page, extra);
     pages_in_use += extra;
+    in_use_high = max_size(in_use_high, pages_in_use);
     pages_large += extra;
     return true;
 }
@@ -329,6 +351,7 @@ size_t mheap_idle(void) {
     lock_acquire(&heap_lock);
     size_t idle = dirty_low;
     dirty_low = pages_dirty;
+    in_use_high = pages_in_use;
     lock_release(&heap_lock);
     return idle << PAGE_SHIFT;
 }
@@ -365,6 +388,7 @@ void mheap_reset_in_child(void) {
         pages_in_use += arena_opened(&arenas[i]) >> PAGE_SHIFT;
         pages_in_use -= pagemap_count(&arenas[i].pages, PAGES_FREE);
     }
+    in_use_high = pages_in_use;
 }
 
 bool mheap_is_valid(void) {
@@ -375,7 +399,7 @@ bool mheap_is_valid(void) {
         valid &= pagemap_is_valid(&arenas[i].pages);
         dirty += pagemap_count(&arenas[i].pages, PAGES_DIRTY);
     }
-    valid &= dirty == pages_dirty && dirty_low <= dirty;
+    valid &= dirty == pages_dirty && dirty_low <= dirty && in_use_high >= pages_in_use;
     lock_release(&heap_lock);
     return valid;
 }

@@ -24,7 +24,8 @@ enum mheap_pages { MHEAP_BACKED, MHEAP_ANY };
  * where pages have been in use already. */
 struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum mheap_pages which);
 
-/* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. */
+/* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. A
+ * large one that takes pages which are not backed may have others given back. */
 struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages which);
 
 /* The same for 1 to 64 stacks of a kind of stackpool.h, all free. */

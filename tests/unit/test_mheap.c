@@ -249,6 +249,30 @@ static void churn(unsigned index) {
     }
 }
 
+/* Blocks that grow, so that none fits where one has been, with others between them. */
+TEST_IN_CHILD(holes_go_back) {
+    (void)unused;
+    struct span *all = alloc(64 * MIB);
+    fill(block(all), 64 * MIB, 1);
+    mheap_free(all);
+    if (mheap_release(0) == 0) {
+        skip_child("this system does not discard");
+    }
+    mheap_idle();
+    size_t most = 0;
+    for (size_t size = MIB, i = 0; i < 10; i++, size += MIB) {
+        struct span *span = alloc(size);
+        struct mheap_stats stats = mheap_get_stats();
+        most = max_size(most, stats.in_use);
+        CHECK(stats.in_use + stats.free_dirty <= most + most / 8);
+        alloc(PAGE_SIZE);
+        mheap_free(span);
+    }
+    struct mheap_stats stats = mheap_get_stats();
+    CHECK(stats.free_dirty >= 10 * MIB && stats.free_dirty <= 12 * MIB);
+    check_sums();
+}
+
 TEST_IN_CHILD(many_threads) {
     (void)unused;
     run_threads(THREADS, churn);
@@ -271,6 +295,7 @@ int main(void) {
         cmocka_unit_test(grows_by_the_exact_need),
         cmocka_unit_test(no_faults_after_the_first_round),
         cmocka_unit_test(no_system_calls_after_the_first_round),
+        cmocka_unit_test(holes_go_back),
         cmocka_unit_test(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
