@@ -15,7 +15,7 @@
 #include "base.h"
 #include "mheap.h"
 
-#define PERIOD_MS 1000
+#define PERIOD_MS 500
 #define STEP_MS 10
 #define BYTES_PER_MS (256 * KIB) /* some 7 % of a processor while there is much to give back */
 #define STEP_BYTES (64 * MIB)    /* some 5 ms: the longest that a call may take */

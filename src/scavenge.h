@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Does what is due at this time (os_milliseconds), mostly nothing. Takes the lock of the heap. True
- * once a second: what lies idle above the heap is due, too. */
+ * twice a second: what lies idle above the heap is due, too. */
 bool scavenge(uint64_t now);
 
 #endif

@@ -7,6 +7,7 @@
 #include "support.h"
 
 #define SECOND 1000
+#define PERIOD (SECOND / 2)
 #define BIG (64 * MIB)
 
 static size_t dirty(void) {
@@ -25,7 +26,7 @@ TEST_IN_CHILD(idle_memory_goes_back) {
     (void)unused;
     skip_where_nothing_goes_back();
     use_and_free(BIG);
-    uint64_t now = tick(SECOND, SECOND - 10);
+    uint64_t now = tick(SECOND, PERIOD - 10);
     CHECK(dirty() >= BIG); /* not free for a whole period yet */
     now = tick(now, 3 * SECOND);
     CHECK(dirty() < MIB);
@@ -37,7 +38,7 @@ TEST_IN_CHILD(memory_in_use_again_and_again_stays) {
     skip_where_nothing_goes_back();
     use_and_free(BIG);
     for (uint64_t now = SECOND; now < 10 * SECOND; now += 10) {
-        if (now % 500 == 0) {
+        if (now % 200 == 0) {
             use_and_free(BIG);
         }
         scavenge(now);
@@ -45,13 +46,13 @@ TEST_IN_CHILD(memory_in_use_again_and_again_stays) {
     CHECK(dirty() >= BIG);
 }
 
-/* The half that is used each half second stays; the other goes. */
+/* The half that is used five times a second stays; the other goes. */
 TEST_IN_CHILD(the_idle_part_goes_back) {
     (void)unused;
     skip_where_nothing_goes_back();
     use_and_free(BIG);
     for (uint64_t now = SECOND; now < 10 * SECOND; now += 10) {
-        if (now % 500 == 0) {
+        if (now % 200 == 0) {
             use_and_free(BIG / 2);
         }
         scavenge(now);
@@ -64,7 +65,7 @@ TEST_IN_CHILD(steps_are_bounded) {
     (void)unused;
     skip_where_nothing_goes_back();
     use_and_free(4 * BIG);
-    tick(SECOND, SECOND - 10);
+    tick(SECOND, PERIOD - 10);
     scavenge(100 * SECOND);
     size_t before = dirty();
     scavenge(200 * SECOND);
