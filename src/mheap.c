@@ -130,6 +130,60 @@ static bool take_any_locked(size_t least, size_t most, size_t align, struct run 
            (least < most && take_fresh_locked(least, align, out));
 }
 
+/* ---- giving back ---- */
+
+/* The whole system pages inside a run of heap pages; false: none. */
+static bool shrink_to_system_pages(const struct arena *arena, size_t *page, size_t *n) {
+    size_t grain = max_size(os_page_size(), PAGE_SIZE);
+    uintptr_t start = align_up(arena_address(arena, *page), grain);
+    uintptr_t end = align_down(arena_address(arena, *page + *n), grain);
+    if (start >= end) {
+        return false;
+    }
+    *page = arena_page(arena, start);
+    *n = (end - start) >> PAGE_SHIFT;
+    return true;
+}
+
+/* Takes the last `most` pages of the last dirty run below page *below out of the heap, gives them
+ * back to the system with no lock held, and returns them clean. *below moves down, to 0 in the end.
+ * The kernel must not fill holes that are to stay with huge pages. Returns the pages given back. */
+static size_t release_last(struct arena *arena, size_t *below, size_t most, bool to_stay) {
+    size_t n;
+    lock_acquire(&heap_lock);
+    size_t page = pagemap_last_run(&arena->pages, PAGES_DIRTY, *below, &n);
+    *below = page == PAGEMAP_NONE ? 0 : page + n - min_size(n, most);
+    page += n - min_size(n, most);
+    n = min_size(n, most);
+    bool whole = n > 0 && shrink_to_system_pages(arena, &page, &n);
+    if (whole) {
+        take_pages_locked(arena, page, n);
+    }
+    if (whole && to_stay) {
+        arena_avoid_huge_pages(arena);
+    }
+    lock_release(&heap_lock);
+    if (!whole) {
+        return 0;
+    }
+    bool zero = os_discard((void *)arena_address(arena, page), n << PAGE_SHIFT);
+    lock_acquire(&heap_lock);
+    give_pages_locked(arena, page, n, !zero);
+    lock_release(&heap_lock);
+    return zero ? n : 0;
+}
+
+/* So many pages, the highest first. */
+static size_t release(size_t goal, bool to_stay) {
+    size_t released = 0;
+    for (unsigned i = arena_count(); i-- > 0;) {
+        for (size_t below = SIZE_MAX; below > 0 && released < goal;) {
+            released += release_last(&arenas[i], &below, goal - released, to_stay);
+        }
+    }
+    return released;
+}
+
 /* ---- spans ---- */
 
 static void count_locked(size_t pages, bool large) {
@@ -212,10 +266,10 @@ size_t mheap_large_size(size_t bytes) {
 static void release_surplus(size_t pages) {
     lock_acquire(&heap_lock);
     size_t most = in_use_high + in_use_high / 8, backed = pages_in_use + pages_dirty;
-    size_t dirty = pages_dirty, surplus = backed > most ? min_size(backed - most, dirty) : 0;
+    size_t surplus = backed > most ? backed - most : 0;
     lock_release(&heap_lock);
     if (surplus > 0) {
-        mheap_release((dirty - min_size(surplus, pages)) << PAGE_SHIFT);
+        release(min_size(surplus, pages), false);
     }
 }
 
@@ -295,56 +349,11 @@ bool mheap_resize(struct span *span, size_t bytes) {
     return done;
 }
 
-/* ---- giving back ---- */
-
-/* The whole system pages inside a run of heap pages; false: none. */
-static bool shrink_to_system_pages(const struct arena *arena, size_t *page, size_t *n) {
-    size_t grain = max_size(os_page_size(), PAGE_SIZE);
-    uintptr_t start = align_up(arena_address(arena, *page), grain);
-    uintptr_t end = align_down(arena_address(arena, *page + *n), grain);
-    if (start >= end) {
-        return false;
-    }
-    *page = arena_page(arena, start);
-    *n = (end - start) >> PAGE_SHIFT;
-    return true;
-}
-
-/* Takes the last `most` pages of the last dirty run below page *below out of the heap, gives them
- * back to the system with no lock held, and returns them clean. *below moves down, to 0 in the end.
- * Returns the pages given back. */
-static size_t release_last(struct arena *arena, size_t *below, size_t most) {
-    size_t n;
-    lock_acquire(&heap_lock);
-    size_t page = pagemap_last_run(&arena->pages, PAGES_DIRTY, *below, &n);
-    *below = page == PAGEMAP_NONE ? 0 : page + n - min_size(n, most);
-    page += n - min_size(n, most);
-    n = min_size(n, most);
-    bool whole = n > 0 && shrink_to_system_pages(arena, &page, &n);
-    if (whole) {
-        take_pages_locked(arena, page, n);
-        arena_avoid_huge_pages(arena);
-    }
-    lock_release(&heap_lock);
-    if (!whole) {
-        return 0;
-    }
-    bool zero = os_discard((void *)arena_address(arena, page), n << PAGE_SHIFT);
-    lock_acquire(&heap_lock);
-    give_pages_locked(arena, page, n, !zero);
-    lock_release(&heap_lock);
-    return zero ? n : 0;
-}
+/* ---- giving back what is idle ---- */
 
 size_t mheap_release(size_t keep) {
-    size_t dirty = mheap_get_stats().free_dirty, released = 0;
-    size_t goal = dirty > keep ? pages_for(dirty - keep) : 0;
-    for (unsigned i = arena_count(); i-- > 0;) {
-        for (size_t below = SIZE_MAX; below > 0 && released < goal;) {
-            released += release_last(&arenas[i], &below, goal - released);
-        }
-    }
-    return released << PAGE_SHIFT;
+    size_t dirty = mheap_get_stats().free_dirty;
+    return dirty > keep ? release(pages_for(dirty - keep), true) << PAGE_SHIFT : 0;
 }
 
 size_t mheap_idle(void) {
