@@ -9,11 +9,10 @@
 
 #include "fatal.h"
 #include "fixalloc.h"
-#include "lock.h"
 #include "depot.h"
 #include "mcentral.h"
 #include "options.h"
-#include "os.h"
+#include "registry.h"
 #include "stackcache.h"
 
 enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
@@ -22,32 +21,6 @@ enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classe
 #define OWN_BUDGET (512 * KIB)
 #define BUDGET_STEP (128 * KIB)
 
-/*
- * loaded == NULL: nothing was allocated here yet, and then spare, if any, is "foreign": it collects
- * objects of other threads that this one frees before it ever allocates. They go back rather than
- * be reused here, so that two threads do not come to own objects in one cache line.
- */
-struct bin {
-    struct magazine *loaded;
-    struct magazine *spare;
-    uint8_t capacity; /* of the next magazine that starts empty; 0: the bin is unused */
-    bool used;        /* on the slow path, since the last sweep */
-    uint32_t top;     /* the low half of the class's top then; 0: nothing loaded */
-};
-
-/* spent == the sum over the bins of 2 * capacity * size, and spent <= budget. */
-struct mcache {
-    struct mcache_front *front;
-    struct mcache *next; /* the list of all caches, under the registry's lock */
-    struct mcache *prev;
-    size_t budget;
-    size_t spent;
-    unsigned operations;
-    unsigned shard;            /* of the mcentral */
-    struct stackcache *stacks; /* of an abandoned one: its thread's */
-    struct bin bins[CLASS_COUNT];
-};
-
 _Thread_local struct mcache_front mcache_front;
 
 __attribute__((aligned(MAGAZINE_BYTES))) const struct magazine mcache_no_magazine = {0};
@@ -55,62 +28,9 @@ __attribute__((aligned(MAGAZINE_BYTES))) const struct magazine mcache_no_magazin
 static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
 static struct fixalloc hidden_pool = FIXALLOC_INIT(
     (sizeof(struct mcache_front) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE, CACHE_LINE);
-static struct lock registry_lock = LOCK_INIT;
-static struct mcache *registry;
-static size_t registered;
-static _Atomic(struct mcache *) abandoned;   /* of threads that a fork left behind */
-static size_t shard_caches[MCENTRAL_SHARDS]; /* how many caches each shard has */
-static _Atomic size_t extra_budget;          /* what threads have been granted beyond their own */
+static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
 
 /* ---- creation ---- */
-
-/* Two shards a processor are enough to keep threads apart; each costs memory. The first thread
- * needs no system call to find shard 0. */
-static unsigned shards_in_use(void) {
-    static unsigned shards = 0;
-    if (registered > 0 && shards == 0) {
-        shards = (unsigned)min_size(2 * os_processors(), MCENTRAL_SHARDS);
-    }
-    return registered > 0 ? shards : 1;
-}
-
-/* The first of the shards with the fewest caches. */
-static unsigned emptiest_shard(void) {
-    unsigned best = 0;
-    for (unsigned i = 1; i < shards_in_use(); i++) {
-        best = shard_caches[i] < shard_caches[best] ? i : best;
-    }
-    return best;
-}
-
-static void enlist(struct mcache *cache) {
-    lock_acquire(&registry_lock);
-    cache->shard = emptiest_shard();
-    cache->prev = NULL;
-    cache->next = registry;
-    if (registry != NULL) {
-        registry->prev = cache;
-    }
-    registry = cache;
-    registered++;
-    shard_caches[cache->shard]++;
-    lock_release(&registry_lock);
-}
-
-static void delist(struct mcache *cache) {
-    lock_acquire(&registry_lock);
-    if (cache->prev != NULL) {
-        cache->prev->next = cache->next;
-    } else {
-        registry = cache->next;
-    }
-    if (cache->next != NULL) {
-        cache->next->prev = cache->prev;
-    }
-    registered--;
-    shard_caches[cache->shard]--;
-    lock_release(&registry_lock);
-}
 
 struct mcache *mcache_create(struct mcache_front *front) {
     struct mcache *cache = fixalloc_alloc(&pool);
@@ -120,7 +40,7 @@ struct mcache *mcache_create(struct mcache_front *front) {
     memset(cache, 0, sizeof *cache);
     cache->front = front;
     cache->budget = min_size(OWN_BUDGET, options.thread_cache_max);
-    enlist(cache);
+    registry_add(cache);
     return cache;
 }
 
@@ -259,34 +179,14 @@ static void reset_bin(struct mcache *cache, unsigned class) {
     bin->capacity = 0;
 }
 
-/* The slots of a magazine that a top, of which only the low half is known, has below it. */
-__attribute__((no_sanitize("thread"))) static size_t slots_below(const struct magazine *magazine,
-                                                                 uint32_t top) {
-    size_t end = top % MAGAZINE_BYTES == 0 ? MAGAZINE_BYTES : top % MAGAZINE_BYTES;
-    size_t lowest = MAGAZINE_BYTES - magazine->capacity * sizeof(void *);
-    return end > lowest ? (end - lowest) / sizeof(void *) : 0;
-}
-
-/* Gives one of them back, see abandon. */
-static SLOW_PATH void reclaim_abandoned(void) {
-    lock_acquire(&registry_lock);
-    struct mcache *cache = atomic_load_explicit(&abandoned, memory_order_relaxed);
-    if (cache != NULL) {
-        atomic_store_explicit(&abandoned, cache->next, memory_order_relaxed);
+/* Gives back what a thread left behind that is not in this child of a fork. */
+static SLOW_PATH void destroy_abandoned(struct mcache *cache) {
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        destroy_magazine(class, &cache->bins[class].loaded);
+        destroy_magazine(class, &cache->bins[class].spare);
     }
-    lock_release(&registry_lock);
-    for (unsigned class = 1; cache != NULL && class < CLASS_COUNT; class++) {
-        struct bin *bin = &cache->bins[class];
-        if (bin->loaded != NULL && bin->top != 0) {
-            bin->loaded->count = (uint32_t)slots_below(bin->loaded, bin->top);
-        }
-        destroy_magazine(class, &bin->loaded);
-        destroy_magazine(class, &bin->spare);
-    }
-    if (cache != NULL) {
-        stackcache_destroy(cache->stacks);
-        fixalloc_free(&pool, cache);
-    }
+    stackcache_destroy(cache->stacks);
+    fixalloc_free(&pool, cache);
 }
 
 /* Every so often: a class that has not come this way since the last time, and whose top is where it
@@ -304,8 +204,9 @@ static void sweep(struct mcache *cache) {
         bin->used = false;
         bin->top = top;
     }
-    if (UNLIKELY(atomic_load_explicit(&abandoned, memory_order_relaxed) != NULL)) {
-        reclaim_abandoned();
+    struct mcache *abandoned = registry_take_abandoned();
+    if (UNLIKELY(abandoned != NULL)) {
+        destroy_abandoned(abandoned);
     }
 }
 
@@ -512,112 +413,12 @@ void mcache_destroy(struct mcache *cache) {
     mcache_flush(cache);
     size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
     atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
-    delist(cache);
+    registry_remove(cache);
     destroy_front(cache->front);
     fixalloc_free(&pool, cache);
 }
 
-/* ---- statistics and fork ---- */
-
-/* Another thread goes on meanwhile: each of its fields is read once, and the count is clipped to
- * what a bin can hold. Magazines stay readable for ever. */
-__attribute__((no_sanitize("thread"))) static size_t bin_count(const struct mcache *cache,
-                                                               unsigned class) {
-    const volatile struct bin *bin = &cache->bins[class];
-    const struct magazine *loaded = bin->loaded, *spare = bin->spare;
-    uintptr_t top = *(const volatile uintptr_t *)&cache->front->top[class];
-    size_t count = spare != NULL ? spare->count : 0;
-    if (loaded != NULL && top != 0) {
-        count += slots_below((const struct magazine *)loaded, (uint32_t)top);
-    }
-    return min_size(count, (size_t)2 * MAGAZINE_MOST);
-}
-
-size_t mcache_total_bytes(size_t *caches) {
-    size_t bytes = 0;
-    lock_acquire(&registry_lock);
-    for (const struct mcache *cache = registry; cache != NULL; cache = cache->next) {
-        for (unsigned class = 1; class < CLASS_COUNT; class++) {
-            bytes += bin_count(cache, class) * class_to_size[class];
-        }
-    }
-    *caches = registered;
-    lock_release(&registry_lock);
-    return bytes;
-}
-
-/* The same for stacks. A cache of stacks stays readable, too. */
-__attribute__((no_sanitize("thread"))) size_t mcache_total_stacks(size_t *bytes) {
-    size_t stacks = 0;
-    *bytes = 0;
-    lock_acquire(&registry_lock);
-    for (const struct mcache *cache = registry; cache != NULL; cache = cache->next) {
-        stackcache_count(cache->front->stacks, &stacks, bytes);
-    }
-    lock_release(&registry_lock);
-    return stacks;
-}
-
-/*
- * In the child of a fork. A thread that is not here stopped anywhere. Outside the slow path its
- * magazines are in order, but for one object that was on its way in or out and is lost; inside it,
- * all of its cache is lost.
- *
- * Most children only call exec, so nothing is given back at once: that would copy every page it
- * writes to. Of the thread's storage, which may be used for other things from now on, the tops are
- * kept; the caches wait on the list of abandoned ones for the sweeps of this process.
- */
-static void abandon(struct mcache *cache) {
-    if (atomic_load_explicit(&cache->front->busy, memory_order_relaxed)) {
-        return;
-    }
-    for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        cache->bins[class].top = (uint32_t)cache->front->top[class];
-    }
-    cache->stacks = cache->front->stacks;
-    cache->next = atomic_load_explicit(&abandoned, memory_order_relaxed);
-    atomic_store_explicit(&abandoned, cache, memory_order_relaxed);
-}
-
-void mcache_reset_lock_in_child(void) {
+void mcache_reset_in_child(void) {
     fixalloc_reset_in_child(&pool);
     fixalloc_reset_in_child(&hidden_pool);
-    if (lock_reset_in_child(&registry_lock)) {
-        registry = NULL; /* it was being changed; what it listed is lost to the statistics */
-        registered = 0;
-    }
-}
-
-/* The child's only thread was interrupted by the handler that forked, while it read or changed the
- * list, and will go on with it: the list stays, with threads that have nothing loaded. */
-static void disarm_registry(const struct mcache *mine) {
-    static struct mcache_front gone;
-    for (struct mcache *cache = registry; cache != NULL; cache = cache->next) {
-        cache->front = cache == mine ? cache->front : &gone;
-    }
-}
-
-void mcache_reset_in_child(struct mcache *mine) {
-    fixalloc_reset_in_child(&pool);
-    fixalloc_reset_in_child(&hidden_pool);
-    if (lock_is_mine(&registry_lock)) {
-        disarm_registry(mine);
-        return;
-    }
-    struct mcache *other = lock_reset_in_child(&registry_lock) ? NULL : registry;
-    bool interrupted =
-        mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);
-    registry = NULL;
-    registered = 0;
-    memset(shard_caches, 0, sizeof shard_caches);
-    while (other != NULL) {
-        struct mcache *next = other->next;
-        if (other != mine && !interrupted) {
-            abandon(other);
-        }
-        other = next;
-    }
-    if (mine != NULL) {
-        enlist(mine);
-    }
 }

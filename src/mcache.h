@@ -16,32 +16,13 @@
 #ifndef GOALLOC_MCACHE_H
 #define GOALLOC_MCACHE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base.h"
 #include "magazine.h"
-#include "sizeclass.h"
-
-struct mcache;
-struct stackcache;
-
-struct mcache_front {
-    uintptr_t top[CLASS_COUNT];
-    struct stackcache *stacks; /* NULL: not yet, or none any more */
-    struct mcache *cache;      /* NULL: not yet; MCACHE_NONE: none any more */
-    _Atomic(void *) deferred;  /* blocks freed while the slow path was busy, linked */
-    atomic_bool busy;          /* the slow path is running: a signal handler must not enter it */
-    uint8_t operations;        /* of the slow path, modulo 256 */
-    uint32_t until_sample;     /* see check.h; 0: not known yet */
-};
+#include "mcache_struct.h"
 
 #define MCACHE_NONE ((struct mcache *)1)
-
-/* The C library gives a library that is loaded late 512 bytes of static TLS at most. */
-static_assert(sizeof(struct mcache_front) <= 512, "static TLS of a late dlopen");
 
 extern HIDDEN _Thread_local struct mcache_front mcache_front
     __attribute__((tls_model("initial-exec")));
@@ -91,18 +72,7 @@ void mcache_overflow(struct mcache *cache, unsigned class, void *object, const c
 /* Gives back every object. */
 void mcache_flush(struct mcache *cache);
 
-/* The bytes in all threads' caches (a snapshot, while the threads go on) and the number of
- * caches. */
-size_t mcache_total_bytes(size_t *caches);
-
-/* The stacks in all threads' caches of stacks, and their bytes. */
-size_t mcache_total_stacks(size_t *bytes);
-
-/* In the child of a fork, after the mcentrals: has what is in the caches of the threads that are
- * not here given back bit by bit; `mine` (or NULL) is the calling thread's. */
-void mcache_reset_in_child(struct mcache *mine);
-
-/* The same without the caches: only locks are mended. */
-void mcache_reset_lock_in_child(void);
+/* In the child of a fork. */
+void mcache_reset_in_child(void);
 
 #endif

@@ -4,13 +4,13 @@
 #include "alloc.h"
 #include "arena.h"
 #include "guard.h"
-#include "mcache.h"
 #include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "persistent.h"
 #include "print.h"
 #include "quarantine.h"
+#include "registry.h"
 #include "stackpool.h"
 #include "thread.h"
 
@@ -21,7 +21,7 @@ static size_t minus(size_t a, size_t b) {
 /* What is in threads' caches is out of the pools. */
 static void read_stacks(struct goalloc_stack_stats *out) {
     struct stackpool_stats pools = stackpool_get_stats();
-    size_t cached_bytes, cached = mcache_total_stacks(&cached_bytes);
+    size_t cached_bytes, cached = registry_total_stacks(&cached_bytes);
     cached = min_size(cached, pools.out);
     cached_bytes = min_size(cached_bytes, pools.out_bytes);
     *out = (struct goalloc_stack_stats){
@@ -70,7 +70,7 @@ static void read_all(struct goalloc_stats *out) {
         depots += depot_bytes(class);
         spans += central.spans;
     }
-    out->thread_cache = mcache_total_bytes(&out->threads);
+    out->thread_cache = registry_total_bytes(&out->threads);
     size_t waiting = quarantine_bytes();
     out->allocated = minus(out_of_spans, depots + out->thread_cache + waiting) + heap.large;
     out->allocated = minus(out->allocated, guard_freed_bytes()) + stacks.bytes;

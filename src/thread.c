@@ -26,6 +26,7 @@
 #include "os.h"
 #include "persistent.h"
 #include "quarantine.h"
+#include "registry.h"
 #include "stackcache.h"
 #include "stackpool.h"
 
@@ -65,11 +66,12 @@ static void reset_locks(void) {
     depot_reset_in_child();
     stackpool_reset_in_child();
     stackcache_reset_in_child();
+    mcache_reset_in_child();
 }
 
 static void reset_in_child(void) {
     reset_locks();
-    mcache_reset_in_child(thread_cache());
+    registry_reset_in_child(thread_cache());
 }
 
 /* A lock is held for long: perhaps by a thread of the parent, and the handler above has not run
@@ -80,7 +82,7 @@ static void check_for_fork(void) {
     _Atomic char *mark = atomic_load_explicit(&fork_mark, memory_order_acquire);
     if (mark != NULL && atomic_load_explicit(mark, memory_order_relaxed) == 0) {
         reset_locks();
-        mcache_reset_lock_in_child();
+        registry_reset_lock_in_child();
     }
 }
 

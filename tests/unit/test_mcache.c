@@ -7,6 +7,7 @@
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
+#include "registry.h"
 #include "thread.h"
 
 enum { MANY = 3000, SIZE = 64 };
@@ -30,7 +31,7 @@ static void free_all(size_t size, unsigned n) {
 
 static size_t cached_bytes(void) {
     size_t caches;
-    return mcache_total_bytes(&caches);
+    return registry_total_bytes(&caches);
 }
 
 /* The magazine that the top of a class points into; NULL: none. */

@@ -1,0 +1,58 @@
+/*
+ * The structs of a thread's cache, for mcache.c, which works on one, and registry.c, which looks at
+ * those of all threads. See mcache.h.
+ */
+#ifndef GOALLOC_MCACHE_STRUCT_H
+#define GOALLOC_MCACHE_STRUCT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sizeclass.h"
+
+struct magazine;
+struct stackcache;
+
+struct mcache_front {
+    uintptr_t top[CLASS_COUNT];
+    struct stackcache *stacks; /* NULL: not yet, or none any more */
+    struct mcache *cache;      /* NULL: not yet; MCACHE_NONE: none any more */
+    _Atomic(void *) deferred;  /* blocks freed while the slow path was busy, linked */
+    atomic_bool busy;          /* the slow path is running: a signal handler must not enter it */
+    uint8_t operations;        /* of the slow path, modulo 256 */
+    uint32_t until_sample;     /* see check.h; 0: not known yet */
+};
+
+/* The C library gives a library that is loaded late 512 bytes of static TLS at most. */
+static_assert(sizeof(struct mcache_front) <= 512, "static TLS of a late dlopen");
+
+/*
+ * loaded == NULL: nothing was allocated here yet, and then spare, if any, is "foreign": it collects
+ * objects of other threads that this one frees before it ever allocates. They go back rather than
+ * be reused here, so that two threads do not come to own objects in one cache line.
+ */
+struct bin {
+    struct magazine *loaded;
+    struct magazine *spare;
+    uint8_t capacity; /* of the next magazine that starts empty; 0: the bin is unused */
+    bool used;        /* on the slow path, since the last sweep */
+    uint32_t top;     /* the low half of the class's top then; 0: nothing loaded */
+};
+
+/* spent == the sum over the bins of 2 * capacity * size, and spent <= budget. */
+struct mcache {
+    struct mcache_front *front;
+    struct mcache *next; /* the list of all caches, under the registry's lock */
+    struct mcache *prev;
+    size_t budget;
+    size_t spent;
+    unsigned operations;
+    unsigned shard;            /* of the mcentral */
+    struct stackcache *stacks; /* of an abandoned one: its thread's */
+    struct bin bins[CLASS_COUNT];
+};
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * All threads' caches, in a list under a lock of its own: for the shards, over which they are dealt
+ * out evenly; for the statistics, which look into caches that their threads go on to use; and for
+ * the child of a fork, which has the objects of threads that are not there given back. See
+ * README.md.
+ */
+#ifndef GOALLOC_REGISTRY_H
+#define GOALLOC_REGISTRY_H
+
+#include <stddef.h>
+
+struct mcache;
+
+/* A new cache: joins the list, and gets the shard with the fewest caches. */
+void registry_add(struct mcache *cache);
+void registry_remove(struct mcache *cache);
+
+/* One of the caches that a fork left behind, with its magazines at rest, and from now on the
+ * caller's; NULL: there is none. */
+struct mcache *registry_take_abandoned(void);
+
+/* The bytes in all threads' caches (a snapshot, while the threads go on) and the number of
+ * caches. */
+size_t registry_total_bytes(size_t *caches);
+
+/* The stacks in all threads' caches of stacks, and their bytes. */
+size_t registry_total_stacks(size_t *bytes);
+
+/* In the child of a fork, after all that caches are made of: abandons those of the threads that are
+ * not here; `mine` (or NULL) is the calling thread's. */
+void registry_reset_in_child(struct mcache *mine);
+
+/* The same without the caches: only the lock is mended. */
+void registry_reset_lock_in_child(void);
+
+#endif
