@@ -8,12 +8,12 @@
  * spans as long as they need little. An object goes back to the shard that its span belongs to,
  * whoever frees it.
  *
- * Spans with free objects are listed by occupancy in eight buckets and the fullest are used first,
- * so that nearly empty ones drain. Where there are several threads, empty spans of a class with
- * many stay: the thread that has filled and emptied them often does so again, and has them in its
- * cache. But before a page is used that never was, a shard takes over a span of another that is
- * half empty or more, and then empty spans of all classes go back to the heap, but one of each. New
- * spans are short until the class has proved itself.
+ * Of the spans with free objects, a spanset, the fullest are used first, so that nearly empty ones
+ * drain. Where there are several threads, empty spans of a class with many stay: the thread that
+ * has filled and emptied them often does so again, and has them in its cache. But before a page is
+ * used that never was, a shard takes over a span of another that is half empty or more, and then
+ * empty spans of all classes go back to the heap, but one of each. New spans are short until the
+ * class has proved itself.
  *
  * Objects come back many at a time, and here misuse shows that the fast path cannot see: an object
  * whose bit is set already was freed twice, an address between two objects was never handed out.

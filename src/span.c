@@ -84,10 +84,83 @@ void span_destroy(struct span *span) {
     fixalloc_free(pool_for(span->stack != 0 ? SPAN_STACK_WORDS : span_words(span)), span);
 }
 
+/* ---- taking objects of a class ---- */
+
+/* Of a word of bits those that lie in whole free pairs of cache lines, if there are any: what a
+ * thread gets must not share a line with objects that another one writes to. */
+static uint64_t apart(uint64_t word, size_t size) {
+    bool fits = is_power_of_two(size) && size < 2 * CACHE_LINE;
+    unsigned group = fits ? (unsigned)(2 * CACHE_LINE / size) : 1;
+    uint64_t starts = bits_runs(word, group) & (~UINT64_C(0) / bits_mask(0, group));
+    return starts != 0 ? starts * bits_mask(0, group) : word;
+}
+
+/* Takes up to `want` of the objects whose bits are set in *word, which is not 0, the lowest first;
+ * `first` is the address of bit 0's. Mostly the bits are one run, as in a new span. */
+static unsigned take_from_word(uint64_t *word, uintptr_t first, size_t size, void **end,
+                               unsigned want) {
+    uint64_t rest = *word;
+    unsigned low = bits_lowest(rest), run = bits_trailing_ones(rest >> low);
+    void **slot = end;
+    if ((rest & (rest + (UINT64_C(1) << low))) == 0) {
+        unsigned n = (unsigned)min_size(run, want);
+        for (uintptr_t address = first + low * size; slot > end - n; address += size) {
+            *--slot = (void *)address;
+        }
+        *word = rest & ~bits_mask(low, n);
+        return n;
+    }
+    for (; rest != 0 && slot > end - want; rest &= rest - 1) {
+        *--slot = (void *)(first + bits_lowest(rest) * size);
+    }
+    *word = rest;
+    return (unsigned)(end - slot);
+}
+
+unsigned span_take(struct span *span, void **end, unsigned want, bool few) {
+    size_t size = class_to_size[span->class];
+    unsigned got = 0, w = span->first_word;
+    want = (unsigned)min_size(want, span->free);
+    while (got < want) {
+        uint64_t word = few ? apart(span->bits[w], size) : span->bits[w];
+        uint64_t rest = span->bits[w] ^ word;
+        if (word != 0) {
+            uintptr_t first = span->base + w * WORD_BITS * size;
+            got += take_from_word(&word, first, size, end - got, want - got);
+        }
+        span->bits[w] = rest | word;
+        w += span->bits[w] == 0;
+    }
+    span->first_word = (uint8_t)w;
+    span->free = (uint16_t)(span->free - got);
+    return got;
+}
+
+/* ---- fork, checks ---- */
+
 void span_reset_in_child(void) {
     for (unsigned i = 0; i < POOLS; i++) {
         fixalloc_reset_in_child(&pools[i]);
     }
+}
+
+void span_recount(struct span *span) {
+    span->free = 0;
+    span->first_word = 0;
+    for (unsigned w = span_words(span); w-- > 0;) {
+        span->free = (uint16_t)(span->free + bits_count(span->bits[w]));
+        span->first_word = span->bits[w] != 0 ? (uint8_t)w : span->first_word;
+    }
+}
+
+void *span_find_free(const struct span *span, bool (*wanted)(const void *object)) {
+    for (uint32_t i = 0; i < span->objects; i++) {
+        void *object = (void *)span_object(span, i);
+        if (span_object_is_free(span, i) && wanted(object)) {
+            return object;
+        }
+    }
+    return NULL;
 }
 
 bool span_is_valid(const struct span *span) {

@@ -14,7 +14,7 @@
 #include "bits.h"
 #include "sizeclass.h"
 
-enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5 };
+enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5, SPAN_RUN_LEAST = 4 };
 
 /* In place of the magic of a large block that guard.h keeps; no class has it. */
 #define SPAN_GUARDED UINT32_MAX
@@ -43,7 +43,7 @@ struct span {
     uint8_t first_word;
     uint8_t class;
     _Atomic uint8_t shard; /* of the mcentral; changes under the locks of both shards */
-    uint8_t bucket;        /* the mcentral list that it is on, or SPAN_UNLISTED */
+    uint8_t bucket;        /* of the spanset that it is in, or SPAN_UNLISTED */
     bool needs_zero;       /* some of it may not read as zero */
     bool backed;           /* all of it was dirty, in the terms of mheap.c, when it was taken */
     uint8_t stack;         /* of stacks: their kind in stackpool.h, plus 1 */
@@ -102,6 +102,92 @@ ALWAYS_INLINE bool span_object_is_free(const struct span *span, uint32_t index) 
 ALWAYS_INLINE unsigned span_bucket(const struct span *span) {
     return (unsigned)((uint64_t)span->free * span->emptiness >> 28);
 }
+
+/* The following work on the objects of a small span, under the lock of its mcentral. */
+
+/* Takes up to `want` free objects, but no more than there are, and stores them below `end`, the one
+ * with the lowest address at end[-1]. Returns how many. `few`: those first that share their cache
+ * lines with none in use. */
+unsigned span_take(struct span *span, void **end, unsigned want, bool few);
+
+/* Sets n bits from `first` on, which lie in two words at most; false and nothing changed: one was
+ * set already. */
+static inline bool span_set_run(struct span *span, uint32_t first, unsigned n) {
+    unsigned w = first / WORD_BITS, bit = first % WORD_BITS;
+    unsigned part = (unsigned)min_size(n, WORD_BITS - bit);
+    uint64_t low = bits_mask(bit, part), high = n > part ? bits_mask(0, n - part) : 0;
+    if ((span->bits[w] & low) != 0 || (high != 0 && (span->bits[w + 1] & high) != 0)) {
+        return false;
+    }
+    span->bits[w] |= low;
+    if (high != 0) {
+        span->bits[w + 1] |= high;
+    }
+    return true;
+}
+
+/* How many objects from the first on are neighbours, each `stride` behind the one before. */
+static inline unsigned span_count_run(void *const *objects, unsigned n, size_t stride) {
+    unsigned run = 1;
+    while (run < n && (uintptr_t)objects[run] - (uintptr_t)objects[run - 1] == stride) {
+        run++;
+    }
+    return run;
+}
+
+/* Gives the objects back with which `objects` begins and that lie in a row, forwards or backwards;
+ * n is 2 to WORD_BITS and size that of the class. Returns how many; 0, and nothing happened: fewer
+ * than SPAN_RUN_LEAST, or one is free already or no object. */
+static inline unsigned span_give_run(struct span *span, void *const *objects, unsigned n,
+                                     size_t size) {
+    size_t stride = (uintptr_t)objects[1] - (uintptr_t)objects[0];
+    size_t offset = (uintptr_t)objects[0] - span->base;
+    uint32_t index = object_index(span->magic, offset);
+    unsigned run, room;
+    if (stride == size) {
+        room = span->objects - index;
+    } else if (stride == -size) {
+        room = index + 1;
+    } else {
+        return 0;
+    }
+    run = span_count_run(objects, (unsigned)min_size(n, room), stride);
+    if (index * size != offset || index >= span->objects || run < SPAN_RUN_LEAST) {
+        return 0;
+    }
+    uint32_t first = stride == size ? index : index - (run - 1);
+    if (!span_set_run(span, first, run)) {
+        return 0;
+    }
+    span->first_word = (uint8_t)min_size(span->first_word, first / WORD_BITS);
+    span->free = (uint16_t)(span->free + run);
+    return run;
+}
+
+/* Gives one back. False: it is free already, or no object. No branch here depends on the order of
+ * the objects: guessing it wrong costs more than all the rest. */
+ALWAYS_INLINE bool span_give(struct span *span, uintptr_t address, size_t size) {
+    size_t offset = address - span->base;
+    uint32_t index = object_index(span->magic, offset);
+    if (UNLIKELY(index * size != offset || index >= span->objects)) {
+        return false;
+    }
+    unsigned w = index / WORD_BITS;
+    uint64_t word = span->bits[w], bit = UINT64_C(1) << (index % WORD_BITS);
+    if (UNLIKELY(word & bit)) {
+        return false;
+    }
+    span->bits[w] = word | bit;
+    span->first_word = w < span->first_word ? (uint8_t)w : span->first_word;
+    span->free++;
+    return true;
+}
+
+/* A free object that `wanted` says yes to; NULL: none. */
+void *span_find_free(const struct span *span, bool (*wanted)(const void *object));
+
+/* Computes free and first_word from the bits. */
+void span_recount(struct span *span);
 
 bool span_is_valid(const struct span *span);
 

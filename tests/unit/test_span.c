@@ -1,4 +1,5 @@
-/* Span descriptors: bits, counts and indices for every class and every span length in use. */
+/* Span descriptors: bits, counts and indices for every class and every span length in use,
+ * and objects taken and given. */
 #include "support.h"
 
 #include "span.h"
@@ -81,6 +82,95 @@ static void tail(void **state) {
     for_each_span(check_tail);
 }
 
+/* All objects are taken in ascending order, and given back one by one, each once. */
+static void check_take_and_give(struct span *span) {
+    static void *objects[MOST_BYTES / 8];
+    size_t size = class_to_size[span->class];
+    unsigned n = span->objects;
+    assert_int_equal(span_take(span, objects + n, n, false), n);
+    assert_int_equal(span->free, 0);
+    assert_int_equal(span_take(span, objects, 1, false), 0);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(objects[n - 1 - i], span_object(span, i));
+        assert_true(span_give(span, (uintptr_t)objects[n - 1 - i], size));
+        assert_false(span_give(span, (uintptr_t)objects[n - 1 - i], size));
+        assert_false(span_give(span, (uintptr_t)objects[n - 1 - i] + 1, size));
+    }
+    assert_false(span_give(span, span_object(span, n), size));
+    assert_int_equal(span->free, n);
+    assert_true(span_is_valid(span));
+}
+
+static void take_and_give(void **state) {
+    (void)state;
+    for_each_span(check_take_and_give);
+}
+
+/* Runs in both directions, across words, and those that are too short or spoiled. */
+static void runs(void **state) {
+    void *objects[200];
+    struct span *span = span_create(BASE, 1, size_class(32));
+    (void)state;
+    span_take(span, objects + COUNT_OF(objects), COUNT_OF(objects), false);
+    assert_int_equal(span_give_run(span, objects, SPAN_RUN_LEAST - 1, 32), 0);
+    assert_int_equal(span_give_run(span, objects, WORD_BITS, 32), WORD_BITS);
+    assert_int_equal(span_give_run(span, objects, WORD_BITS, 32), 0);
+    assert_int_equal(span->free, 256 - 200 + WORD_BITS);
+    for (unsigned i = 0; i < 50; i++) {
+        objects[i] = (void *)span_object(span, 20 + i);
+    }
+    objects[40] = objects[0];
+    assert_int_equal(span_give_run(span, objects, 50, 32), 40);
+    assert_int_equal(span->first_word, 0);
+    assert_true(span_is_valid(span));
+    span_destroy(span);
+}
+
+/* Objects of 32 bytes: four share a pair of cache lines. */
+static void few_are_apart(void **state) {
+    void *objects[4];
+    struct span *span = span_create(BASE, 1, size_class(32));
+    (void)state;
+    span_take(span, objects + 1, 1, false);
+    assert_int_equal(span_take(span, objects + 4, 4, true), 4);
+    assert_int_equal(objects[3], span_object(span, 4));
+    assert_int_equal(objects[0], span_object(span, 7));
+    assert_true(span_is_valid(span));
+    span_destroy(span);
+}
+
+static const void *looked_for;
+
+static bool is_looked_for(const void *object) {
+    return object == looked_for;
+}
+
+static void free_objects_are_found(void **state) {
+    void *object;
+    struct span *span = span_create(BASE, 1, size_class(32));
+    (void)state;
+    span_take(span, &object + 1, 1, false);
+    looked_for = object;
+    assert_null(span_find_free(span, is_looked_for));
+    looked_for = (void *)span_object(span, 77);
+    assert_ptr_equal(span_find_free(span, is_looked_for), looked_for);
+    span_destroy(span);
+}
+
+static void counts_are_mended(void **state) {
+    void *objects[70];
+    struct span *span = span_create(BASE, 1, size_class(32));
+    (void)state;
+    span_take(span, objects + 70, 70, false);
+    span->free = 3;
+    span->first_word = 2;
+    span_recount(span);
+    assert_int_equal(span->free, 256 - 70);
+    assert_int_equal(span->first_word, 1);
+    assert_true(span_is_valid(span));
+    span_destroy(span);
+}
+
 static void large(void **state) {
     (void)state;
     struct span *span = span_create(BASE, 12345, 0);
@@ -130,8 +220,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields),          cmocka_unit_test(bits),
         cmocka_unit_test(indices),         cmocka_unit_test(tail),
+        cmocka_unit_test(take_and_give),   cmocka_unit_test(runs),
+        cmocka_unit_test(few_are_apart),   cmocka_unit_test(free_objects_are_found),
         cmocka_unit_test(large),           cmocka_unit_test(descriptors_do_not_overlap),
-        cmocka_unit_test(invalid_is_seen),
+        cmocka_unit_test(invalid_is_seen), cmocka_unit_test(counts_are_mended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

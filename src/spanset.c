@@ -1,0 +1,33 @@
+/* Spans by how many of their objects are free. See spanset.h and README.md. */
+#include "spanset.h"
+
+struct span *spanset_next(const struct spanset *set, const struct span *span) {
+    if (span != NULL && span->next != NULL) {
+        return span->next;
+    }
+    uint32_t rest = span == NULL ? set->listed : set->listed & (~1u << span->bucket);
+    return rest == 0 ? NULL : set->bucket[bits_lowest(rest)];
+}
+
+static bool bucket_is_valid(const struct spanset *set, unsigned i) {
+    const struct span *prev = NULL;
+    bool valid = (set->bucket[i] != NULL) == (set->listed >> i & 1);
+    for (const struct span *span = set->bucket[i]; span != NULL; span = span->next) {
+        valid &= span_is_valid(span) && span->bucket == i && span->prev == prev && span->free > 0 &&
+                 (span->free == span->objects) == (i == SPAN_BUCKETS);
+        prev = span;
+    }
+    return valid;
+}
+
+bool spanset_is_valid(const struct spanset *set) {
+    bool valid = true;
+    size_t empty_pages = 0;
+    for (unsigned i = 0; i <= SPAN_BUCKETS; i++) {
+        valid &= bucket_is_valid(set, i);
+    }
+    for (const struct span *span = set->bucket[SPAN_BUCKETS]; span != NULL; span = span->next) {
+        empty_pages += span->pages;
+    }
+    return valid && empty_pages == set->empty_pages;
+}
