@@ -23,9 +23,9 @@
 /* From here up, moving pages beats copying them, unless there are pages to copy to. */
 #define MOVE_PAGES_FROM MIB
 
-/* Zeroes for a dirty block: from here up, it is worth to ask how much of it is resident. Writing to
- * a page that is there takes half as long as to give it back and fault it in again; where little
- * is there, it is the other way round. From the second bound up, all is given back: to ask would
+/* Zeros for a dirty block: from here up, it is worth asking how much of it is resident. Writing to
+ * a page that is there takes half as long as giving it back and faulting it in again; where little
+ * is there, it is the other way round. From the second bound up, all is given back: asking would
  * take longer than a program that uses little of its block. */
 #define DISCARD_FROM (4 * MIB)
 #define DISCARD_ALL_FROM (32 * MIB)

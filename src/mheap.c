@@ -261,8 +261,8 @@ size_t mheap_large_size(size_t bytes) {
 }
 
 /* Holes that no large block fits into must not add up: once the pages that are backed exceed the
- * most that were in use at once by an eighth, a block that had to take others gives as many of the
- * holes back. It faults its own in, which takes longer. */
+ * most that were in use at once, lately, by an eighth, a block that had to take others gives as
+ * many of the holes back. It faults its own in, which takes longer. */
 static void release_surplus(size_t pages) {
     lock_acquire(&heap_lock);
     size_t most = in_use_high + in_use_high / 8, backed = pages_in_use + pages_dirty;
