@@ -209,13 +209,14 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
         free_checked(pointer, __builtin_frame_address(0));
         return;
     }
-    struct span *span = block_require_span("free", arena, pointer);
+    unsigned class = arena->page_class[arena_page(arena, (uintptr_t)pointer)];
+    struct span *span = class == 0 ? block_require_span("free", arena, pointer) : NULL;
     if (!thread_enter()) {
         thread_defer(pointer);
         return;
     }
-    if (span->class != 0) {
-        small_free(span->class, pointer);
+    if (class != 0) {
+        small_free(class, pointer);
     } else {
         large_free(arena, span, pointer);
     }
