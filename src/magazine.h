@@ -14,6 +14,7 @@
 #define GOALLOC_MAGAZINE_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -69,6 +70,19 @@ static inline void magazine_set_capacity(struct magazine *magazine, uint32_t cap
     magazine->capacity = capacity;
     memmove(magazine_lowest(magazine), from, magazine->count * sizeof *from);
     magazine_lowest(magazine)[-1] = NULL;
+}
+
+/* A new one, of no capacity, is not. */
+ALWAYS_INLINE bool magazine_is_full(const struct magazine *magazine) {
+    return magazine->count > 0 && magazine->count == magazine->capacity;
+}
+
+/* The last n objects of one become the last of the other, in their order; there are as many, and
+ * there is room. */
+static inline void magazine_move(struct magazine *to, struct magazine *from, uint32_t n) {
+    from->count -= n;
+    memcpy(magazine_top(to), magazine_top(from), n * sizeof(void *));
+    to->count += n;
 }
 
 /* count < capacity */

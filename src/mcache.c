@@ -318,25 +318,36 @@ static struct magazine *empty_spare(struct bin *bin, unsigned class) {
     return empty != NULL ? empty : magazine_create();
 }
 
+/* Half of the full magazine's objects, or fewer where the other has some, move to the loaded one:
+ * a program that goes up and down by a few here is to find both objects and room in it. */
+static void share(struct magazine *loaded, struct magazine *full) {
+    uint32_t half = full->count / 2;
+    if (loaded->count < half) {
+        magazine_move(loaded, full, half - loaded->count);
+    }
+}
+
 /* The loaded magazine is full; afterwards it has room, or is NULL. */
 static void unfill(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    struct magazine *empty = bin->spare;
+    bool both = bin->spare != NULL && magazine_is_full(bin->spare);
     if (bin->loaded->capacity < bin->capacity) {
         magazine_set_capacity(bin->loaded, bin->capacity);
         return;
     }
-    if (empty == NULL) {
-        empty = magazine_create();
-    } else if (empty->count > 0) {
+    if (both) {
         grow_capacity(cache, class);
-        empty = empty_spare(bin, class);
+        bin->spare = empty_spare(bin, class);
+    } else if (bin->spare == NULL) {
+        bin->spare = magazine_create();
     }
-    bin->spare = bin->loaded;
-    bin->loaded = empty;
-    if (empty != NULL) {
-        empty->count = 0;
-        magazine_set_capacity(empty, bin->capacity);
+    swap(bin);
+    if (bin->loaded == NULL) {
+        return;
+    }
+    magazine_set_capacity(bin->loaded, bin->capacity);
+    if (!both) {
+        share(bin->loaded, bin->spare);
     }
 }
 

@@ -98,6 +98,37 @@ TEST_IN_CHILD(capacity_grows) {
     CHECK(largest_capacity(16384) == 4);
 }
 
+/* How many of 100 times up and down by 5 objects take the slow path. */
+static unsigned slow_swings(void) {
+    unsigned slow = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        uint8_t before = mcache_front.operations;
+        void *some[5];
+        for (unsigned k = 0; k < 5; k++) {
+            some[k] = alloc_malloc(SIZE);
+        }
+        for (unsigned k = 0; k < 5; k++) {
+            alloc_free(some[k]);
+        }
+        slow += mcache_front.operations != before;
+    }
+    return slow;
+}
+
+/* Wherever a program stands, also where one magazine ends and the other begins. */
+TEST_IN_CHILD(small_swings_stay_on_the_fast_path) {
+    (void)unused;
+    alloc_all(SIZE, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        alloc_free(objects[i]);
+        CHECK(slow_swings() <= 2);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        objects[i] = alloc_malloc(SIZE);
+        CHECK(slow_swings() <= 2);
+    }
+}
+
 TEST_IN_CHILD(flush_gives_everything_back) {
     (void)unused;
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
@@ -215,6 +246,7 @@ int main(void) {
         cmocka_unit_test(last_in_first_out),
         cmocka_unit_test(refill_and_overflow),
         cmocka_unit_test(capacity_grows),
+        cmocka_unit_test(small_swings_stay_on_the_fast_path),
         cmocka_unit_test(flush_gives_everything_back),
         cmocka_unit_test(budget_by_default),
         cmocka_unit_test(budget_by_option),
