@@ -223,10 +223,15 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
     alloc_leave();
 }
 
-/* A block that is resized stays down to half of its size, so that a size that swings does not copy
- * each time. */
+/* Of a new block for a request. */
+static size_t block_size(size_t size) {
+    return size <= MAX_SMALL_SIZE ? class_to_size[size_class(size)] : mheap_large_size(size);
+}
+
+/* A block that is resized stays unless a new one would save a quarter of it, so that a size that
+ * swings a little does not copy each time. */
 static bool fits(size_t old_size, size_t size) {
-    return size <= old_size && (size >= old_size / 2 || old_size <= 16);
+    return size <= old_size && block_size(size) > old_size / 4 * 3;
 }
 
 static size_t usable_size(const char *call, const void *pointer) {

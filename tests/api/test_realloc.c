@@ -131,16 +131,29 @@ static void test_never_moves_within_usable_size(void **state) {
         size_t usable = USABLE_SIZE(p);
         fill(p, usable, (unsigned)i);
         uintptr_t address = (uintptr_t)p;
-        size_t half = usable - usable / 2;
+        size_t least = usable / 4 * 3 + 1;
         assert_stays(address, usable);
-        assert_stays(address, sizes[i] < half ? half : sizes[i]);
-        assert_filled((void *)address, half, (unsigned)i);
-        /* Half of what it is now: a large block may have given back its tail. */
-        usable = USABLE_SIZE((void *)address);
-        half = usable - usable / 2;
-        assert_stays(address, half);
-        assert_filled((void *)address, half, (unsigned)i);
+        assert_stays(address, sizes[i]);
+        assert_stays(address, least);
+        assert_int_equal(USABLE_SIZE((void *)address), usable);
+        assert_filled((void *)address, least, (unsigned)i);
         FREE((void *)address);
+    }
+}
+
+/* Strings and vectors that grow by doubling are cut to size at the end: that is to save memory. */
+static void test_shrinking_saves_a_quarter(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        void *p = MALLOC(sizes[i]);
+        assert_non_null(p);
+        size_t usable = USABLE_SIZE(p), less = usable / 8 * 5;
+        fill(p, usable, (unsigned)i);
+        p = REALLOC(p, less);
+        assert_non_null(p);
+        assert_true(usable <= 32 || USABLE_SIZE(p) <= usable / 4 * 3);
+        assert_filled(p, less, (unsigned)i);
+        FREE(p);
     }
 }
 
@@ -222,6 +235,7 @@ int main(void) {
         cmocka_unit_test(test_null_is_malloc),
         cmocka_unit_test(test_zero_size_frees),
         cmocka_unit_test(test_never_moves_within_usable_size),
+        cmocka_unit_test(test_shrinking_saves_a_quarter),
         cmocka_unit_test(test_failure_leaves_the_block),
         cmocka_unit_test(test_reallocarray_multiplies),
         cmocka_unit_test(test_aligned_blocks_can_be_resized),
