@@ -231,7 +231,8 @@ static size_t block_size(size_t size) {
 /* A block that is resized stays unless a new one would save a quarter of it, so that a size that
  * swings a little does not copy each time. */
 static bool fits(size_t old_size, size_t size) {
-    return size <= old_size && block_size(size) > old_size / 4 * 3;
+    size_t most = old_size / 4 * 3; /* that a new one may have */
+    return size <= old_size && (size > most || block_size(size) > most);
 }
 
 static size_t usable_size(const char *call, const void *pointer) {
