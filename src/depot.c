@@ -48,17 +48,19 @@ struct magazine *depot_take(unsigned shard, unsigned class, struct magazine *emp
     return full;
 }
 
-/* Two in any case, for the exchange; then up to 8, or as many full ones as the bytes allow. */
-static bool has_room_locked(const struct depot *depot, unsigned class) {
-    size_t size = class_to_size[class], magazine = magazine_capacity_most(size) * size;
-    return depot->count < max_size(2, min_size(DEPOT_MOST, DEPOT_BYTES / magazine));
+/* Two in any case, for the exchange; then up to 8, or as many like this one as the bytes allow. */
+static bool has_room_locked(const struct depot *depot, unsigned class,
+                            const struct magazine *full) {
+    size_t bytes = (size_t)full->count * class_to_size[class];
+    return depot->count < 2 ||
+           (depot->count < DEPOT_MOST && (depot->count + 1) * bytes <= DEPOT_BYTES);
 }
 
 bool depot_put(unsigned class, struct magazine *full, struct magazine **empty) {
     struct depot *depot = &depots[mcentral_shard_of(*magazine_lowest(full))][class];
     *empty = NULL;
     lock_acquire(&depot->lock);
-    bool room = has_room_locked(depot, class);
+    bool room = has_room_locked(depot, class, full);
     if (room) {
         full->next = depot->full;
         depot->full = full;

@@ -44,6 +44,11 @@ static inline unsigned magazine_capacity_most(size_t size) {
     return (unsigned)max_size(2, min_size(MAGAZINE_WORTH / size, MAGAZINE_MOST));
 }
 
+/* Is this the one? Without a division. */
+static inline bool magazine_is_largest(unsigned capacity, size_t size) {
+    return capacity >= MAGAZINE_MOST || (capacity >= 2 && (capacity + 1) * size > MAGAZINE_WORTH);
+}
+
 /* Empty, of no capacity; NULL: no memory for it. */
 struct magazine *magazine_create(void);
 void magazine_destroy(struct magazine *magazine);

@@ -84,7 +84,7 @@ static void load(struct mcache *cache, unsigned class) {
 
 /* The shard that serves the class: the thread's own once the class is hot. */
 static unsigned home(const struct mcache *cache, unsigned class) {
-    bool hot = cache->bins[class].capacity == magazine_capacity_most(class_to_size[class]);
+    bool hot = magazine_is_largest(cache->bins[class].capacity, class_to_size[class]);
     return hot ? cache->shard : 0;
 }
 
@@ -146,9 +146,11 @@ static bool set_capacity(struct mcache *cache, unsigned class, unsigned capacity
  * first one the capacity stays 0, and the class is served object by object. */
 static void grow_capacity(struct mcache *cache, unsigned class) {
     unsigned capacity = cache->bins[class].capacity;
-    unsigned wanted = capacity == 0 ? first_capacity(class_to_size[class]) : 2 * capacity;
-    set_capacity(cache, class,
-                 (unsigned)min_size(wanted, magazine_capacity_most(class_to_size[class])));
+    size_t size = class_to_size[class];
+    if (!magazine_is_largest(capacity, size)) {
+        unsigned wanted = capacity == 0 ? first_capacity(size) : 2 * capacity;
+        set_capacity(cache, class, (unsigned)min_size(wanted, magazine_capacity_most(size)));
+    }
 }
 
 /* A full magazine of another thread may be larger than those of this one: the bin grows, or what is

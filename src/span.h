@@ -126,11 +126,25 @@ static inline bool span_set_run(struct span *span, uint32_t first, unsigned n) {
     return true;
 }
 
-/* How many objects from the first on are neighbours, each `stride` behind the one before. */
+/* How many objects from the first on are neighbours, each `stride` behind the one before. By fours
+ * first: one branch for them, and no memory is read twice. */
 static inline unsigned span_count_run(void *const *objects, unsigned n, size_t stride) {
-    unsigned run = 1;
-    while (run < n && (uintptr_t)objects[run] - (uintptr_t)objects[run - 1] == stride) {
+    uintptr_t next = (uintptr_t)objects[0];
+    unsigned run = 0;
+    while (run + 4 <= n) {
+        uintptr_t wrong = ((uintptr_t)objects[run] ^ next) |
+                          ((uintptr_t)objects[run + 1] ^ (next + stride)) |
+                          ((uintptr_t)objects[run + 2] ^ (next + 2 * stride)) |
+                          ((uintptr_t)objects[run + 3] ^ (next + 3 * stride));
+        if (wrong != 0) {
+            break;
+        }
+        run += 4;
+        next += 4 * stride;
+    }
+    while (run < n && (uintptr_t)objects[run] == next) {
         run++;
+        next += stride;
     }
     return run;
 }

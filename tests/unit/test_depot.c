@@ -57,7 +57,8 @@ TEST_IN_CHILD(last_in_first_out) {
 static void check_most(size_t size, unsigned most) {
     unsigned class = size_class(size), count = 0;
     struct magazine *full, *empty;
-    while (full = full_magazine(0, class, 2), depot_put(class, full, &empty)) {
+    unsigned objects = magazine_capacity_most(size);
+    while (full = full_magazine(0, class, objects), depot_put(class, full, &empty)) {
         CHECK(++count <= most);
     }
     CHECK(count == most);

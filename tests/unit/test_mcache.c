@@ -98,6 +98,16 @@ TEST_IN_CHILD(capacity_grows) {
     CHECK(largest_capacity(16384) == 4);
 }
 
+TEST_IN_CHILD(largest_capacity_is_recognised) {
+    (void)unused;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        unsigned most = magazine_capacity_most(class_to_size[class]);
+        for (unsigned capacity = 0; capacity <= most; capacity++) {
+            CHECK(magazine_is_largest(capacity, class_to_size[class]) == (capacity == most));
+        }
+    }
+}
+
 /* How many of 100 times up and down by 5 objects take the slow path. */
 static unsigned slow_swings(void) {
     unsigned slow = 0;
@@ -246,6 +256,7 @@ int main(void) {
         cmocka_unit_test(last_in_first_out),
         cmocka_unit_test(refill_and_overflow),
         cmocka_unit_test(capacity_grows),
+        cmocka_unit_test(largest_capacity_is_recognised),
         cmocka_unit_test(small_swings_stay_on_the_fast_path),
         cmocka_unit_test(flush_gives_everything_back),
         cmocka_unit_test(budget_by_default),
