@@ -333,10 +333,11 @@ void *alloc_aligned(size_t align, size_t size) {
 
 static void *resize_by_copy(void *old, size_t old_size, size_t size) {
     void *block = alloc_malloc(size);
-    if (block != NULL) {
-        memcpy(block, old, min_size(old_size, size));
-        alloc_free(old);
+    if (block == NULL) {
+        return size <= old_size ? old : NULL; /* to make a block smaller must not fail */
     }
+    memcpy(block, old, min_size(old_size, size));
+    alloc_free(old);
     return block;
 }
 

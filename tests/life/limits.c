@@ -3,8 +3,9 @@
  *
  *     limits address|data|threads|hello|stack
  *
- * Memory ends with NULL and ENOMEM, not before most of the limit is used, and what is freed can be
- * had again. The slow paths fit the smallest stack that a thread can have.
+ * Memory ends with NULL and ENOMEM, not before most of the limit is used; a block can be made
+ * smaller even then, and what is freed can be had again. The slow paths fit the smallest stack that
+ * a thread can have.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,6 +20,7 @@
 
 #define THREADS 16
 #define MAX_BLOCKS 20000
+#define SMALLER 20000
 
 struct scenario {
     const char *name;
@@ -35,6 +37,22 @@ static const struct scenario scenarios[] = {
 
 static size_t block_size(size_t i) {
     return (64 + (i * 37) % 961) * KIB;
+}
+
+/* To a size of which there is no memory left either. */
+static void *shrink_at_the_end(void *block) {
+    void **held = NULL, **next;
+    while ((next = malloc(SMALLER)) != NULL) {
+        *next = held;
+        held = next;
+    }
+    block = realloc(block, SMALLER);
+    CHECK(block != NULL, "no memory to make a block smaller");
+    for (; held != NULL; held = next) {
+        next = *held;
+        free(held);
+    }
+    return block;
 }
 
 /* Allocates until there is no more, touches all of it and frees it. Returns the sum. */
@@ -54,6 +72,7 @@ static size_t take_all_and_free(void) {
         count++;
     }
     CHECK(errno == ENOMEM, "errno is %d, want ENOMEM", errno);
+    blocks[0] = shrink_at_the_end(blocks[0]);
     while (count > 0) {
         free(life_keep(blocks[--count]));
     }
