@@ -72,15 +72,6 @@ static void reset_in_child(void) {
     atomic_store(&state, ABSENT);
 }
 
-static void handle_forks(void) {
-    static bool done;
-    if (!done) {
-        done = true;
-        thread_handle_forks();
-        pthread_atfork(NULL, NULL, reset_in_child);
-    }
-}
-
 /* It must not run the program's signal handlers. A refusal leaves errno alone: free comes here. */
 static bool create(void) {
     int saved = errno;
@@ -88,7 +79,6 @@ static bool create(void) {
     pthread_attr_t attributes;
     sigset_t all, before;
     sigfillset(&all);
-    handle_forks();
     if (pthread_attr_init(&attributes) != 0) {
         return false;
     }
@@ -103,15 +93,17 @@ static bool create(void) {
 }
 
 void background_allow(void) {
-    change_state(FORBIDDEN, ABSENT);
+    if (options.background && change_state(FORBIDDEN, ABSENT)) {
+        thread_handle_forks(reset_in_child);
+    }
 }
 
 void background_wake(void) {
     uint32_t now = atomic_load_explicit(&state, memory_order_relaxed);
     if (now == WAITING && change_state(WAITING, RUNNING)) {
         os_futex_wake(&state, 1);
-    } else if (now == ABSENT && options.background && free_dirty() >= WORTH_A_THREAD &&
-               change_state(ABSENT, RUNNING) && !create()) {
+    } else if (now == ABSENT && free_dirty() >= WORTH_A_THREAD && change_state(ABSENT, RUNNING) &&
+               !create()) {
         atomic_store(&state, FORBIDDEN);
     }
 }

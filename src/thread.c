@@ -69,9 +69,12 @@ static void reset_locks(void) {
     mcache_reset_in_child();
 }
 
+/* As long as there was one thread, no other can have held a lock. */
 static void reset_in_child(void) {
-    reset_locks();
-    registry_reset_in_child(thread_cache());
+    if (!__libc_single_threaded) {
+        reset_locks();
+        registry_reset_in_child(thread_cache());
+    }
 }
 
 /* A lock is held for long: perhaps by a thread of the parent, and the handler above has not run
@@ -86,6 +89,8 @@ static void check_for_fork(void) {
     }
 }
 
+/* The mark costs a page, which a process with one thread does not need. Two threads that come at
+ * the same time both map one, and the second counts. */
 static void mark_process(void) {
     bool marked = atomic_load_explicit(&fork_mark, memory_order_relaxed) != NULL;
     _Atomic char *mark = marked ? NULL : os_map_wiped_by_fork(os_page_size());
@@ -96,22 +101,28 @@ static void mark_process(void) {
     }
 }
 
-/* What pthread_atfork names this library by. The compiler's start files define it; the shared
- * library is linked without them. */
-__attribute__((weak)) HIDDEN void *__dso_handle; // NOLINT(readability-identifier-naming)
+/* pthread_atfork without the copy of it that each library gets, on a page that nothing else here
+ * needs. The handle names the library; the compiler's start files define it, which the shared
+ * library is linked without. */
+// NOLINTBEGIN(readability-identifier-naming,bugprone-reserved-identifier)
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+                      void *library);
+__attribute__((weak)) HIDDEN void *__dso_handle;
+// NOLINTEND(readability-identifier-naming,bugprone-reserved-identifier)
 
-/*
- * As long as there is one thread, no other can hold a lock at a fork, and the handler's
- * registration would cost each small process a page fault or two in the C library. The second
- * thread comes here before it takes its first lock. Two that come at the same time both register:
- * the handler does no harm when it runs twice, and a lock here could itself be held at a fork.
- */
-void thread_handle_forks(void) {
+void thread_handle_forks(void (*in_child)(void)) {
+    __register_atfork(NULL, NULL, in_child, __dso_handle);
+}
+
+/* With the process's first block, although a process with one thread could do without: fork holds
+ * the lock that registering takes while it waits for stdio's, and a later thread may allocate its
+ * first block while it holds one of those. Two that come at the same time both register: the
+ * handler does no harm when it runs twice. */
+static void handle_forks(void) {
     static atomic_bool done;
-    if (!atomic_load_explicit(&done, memory_order_acquire)) {
-        mark_process();
-        bool registered = pthread_atfork(NULL, NULL, reset_in_child) == 0;
-        atomic_store_explicit(&done, registered, memory_order_release);
+    if (!atomic_load_explicit(&done, memory_order_relaxed)) {
+        atomic_store_explicit(&done, true, memory_order_relaxed);
+        thread_handle_forks(reset_in_child);
     }
 }
 
@@ -176,6 +187,7 @@ void thread_start_with_libc(void) {
     if (environ == NULL) {
         return;
     }
+    handle_forks();
     if (!atomic_load_explicit(&exit_handled, memory_order_acquire)) {
         create_exit_key();
     }
@@ -185,9 +197,9 @@ void thread_start_with_libc(void) {
 }
 
 static SLOW_PATH void attach(void) {
-    set_busy(true); /* what pthread_atfork may allocate comes from emergency memory */
+    set_busy(true);
     if (!__libc_single_threaded) {
-        thread_handle_forks();
+        mark_process();
     }
     if (!atomic_load_explicit(&started, memory_order_acquire)) {
         start();
@@ -217,7 +229,7 @@ bool thread_enter_without_cache(void) {
     }
     set_busy(true);
     if (!__libc_single_threaded) {
-        thread_handle_forks();
+        mark_process();
     }
     return true;
 }

@@ -33,12 +33,12 @@ static inline struct mcache *thread_cache(void) {
     return cache == MCACHE_NONE ? NULL : cache;
 }
 
-/* What needs a C library that is up: the handling of thread ends, and the options if the first
- * allocation came before the environment. Runs with the first allocation that finds the library up;
- * the constructor calls it in case there was none. Idempotent. */
+/* What needs a C library that is up: the handling of forks and of thread ends, and the options if
+ * the first allocation came before the environment. Runs with the first allocation that finds the
+ * library up; the constructor calls it in case there was none. Idempotent. */
 void thread_start_with_libc(void);
 
-/* Before a second thread takes its first lock. */
-void thread_handle_forks(void);
+/* Registers what the child of a fork has to do. Not while a lock may be held that fork wants. */
+void thread_handle_forks(void (*in_child)(void));
 
 #endif

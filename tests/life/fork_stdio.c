@@ -14,8 +14,10 @@
 #include "life.h"
 
 #define FORKS 500
+#define PAUSE_US 100000
 
 static atomic_bool stop;
+static atomic_bool locked;
 static FILE *shared;
 
 static bool running(void) {
@@ -69,6 +71,20 @@ static void *write_to_cookie(void *arg) {
     return arg;
 }
 
+static void *begin_under_lock(void *arg) {
+    flockfile(shared);
+    atomic_store(&locked, true);
+    usleep(2 * PAUSE_US);
+    free(life_block(100));
+    funlockfile(shared);
+    return arg;
+}
+
+static void *flush_once(void *arg) {
+    fflush(NULL);
+    return arg;
+}
+
 static void in_child(void) {
     life_enter_child();
     life_exercise_heap();
@@ -79,26 +95,54 @@ static void in_child(void) {
     _exit(0);
 }
 
-int main(void) {
-    life_require_goalloc();
+static void fork_and_wait(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        in_child();
+    }
+    life_wait(child);
+}
+
+/*
+ * The first block that a thread allocates, while it holds the lock of a stream. Another thread
+ * flushes all: it holds the lock of the list and waits for the stream. This one is in fork: it
+ * holds what fork takes first, and waits for the list. The block must need nothing of that.
+ */
+static void fork_before_first_block(void) {
+    pthread_t holder;
+    pthread_t flusher;
+    CHECK(pthread_create(&holder, NULL, begin_under_lock, NULL) == 0, "no thread");
+    while (!atomic_load(&locked)) {
+        usleep(1000);
+    }
+    CHECK(pthread_create(&flusher, NULL, flush_once, NULL) == 0, "no thread");
+    usleep(PAUSE_US);
+    fork_and_wait();
+    pthread_join(holder, NULL);
+    pthread_join(flusher, NULL);
+}
+
+static void fork_while_all_allocate(void) {
     void *(*const bodies[])(void *) = {open_and_close, flush_all, print_shared, write_to_cookie};
     pthread_t threads[COUNT_OF(bodies)];
-    shared = fopen("/dev/null", "w");
-    CHECK(shared != NULL, "fopen failed");
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         CHECK(pthread_create(&threads[i], NULL, bodies[i], NULL) == 0, "no thread");
     }
     for (int i = 0; i < FORKS; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            in_child();
-        }
-        life_wait(child);
+        fork_and_wait();
     }
     atomic_store(&stop, true);
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         pthread_join(threads[i], NULL);
     }
+}
+
+int main(void) {
+    life_require_goalloc();
+    shared = fopen("/dev/null", "w");
+    CHECK(shared != NULL, "fopen failed");
+    fork_before_first_block();
+    fork_while_all_allocate();
     fclose(shared);
     return 0;
 }

@@ -560,7 +560,7 @@ static void fork_or_hold(unsigned index) {
  * pool itself sets. */
 TEST_IN_CHILD(forks_while_locks_are_held) {
     (void)unused;
-    thread_handle_forks();
+    thread_start_with_libc();
     for (unsigned i = 0; i < HALF_MADE; i++) {
         CHECK(mheap_alloc_stacks(32 * KIB, 0, 16) != NULL);
     }
