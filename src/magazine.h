@@ -73,7 +73,9 @@ ALWAYS_INLINE void **magazine_top(struct magazine *magazine) {
 static inline void magazine_set_capacity(struct magazine *magazine, uint32_t capacity) {
     void **from = magazine_lowest(magazine);
     magazine->capacity = capacity;
-    memmove(magazine_lowest(magazine), from, magazine->count * sizeof *from);
+    if (magazine->count > 0) {
+        memmove(magazine_lowest(magazine), from, magazine->count * sizeof *from);
+    }
     magazine_lowest(magazine)[-1] = NULL;
 }
 

@@ -234,6 +234,8 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
 
 /* ---- giving ---- */
 
+static_assert((int)MAGAZINE_MOST <= (int)WORD_BITS, "see span_give_run");
+
 static void fail_give(unsigned class, const struct span *span, void *object, const char *call) {
     uintptr_t address = (uintptr_t)object;
     if (span == NULL || span->class != class || span_is_object(span, address)) {
@@ -245,15 +247,28 @@ static void fail_give(unsigned class, const struct span *span, void *object, con
 
 static_assert((int)MAGAZINE_MOST <= (int)WORD_BITS, "see span_give_run");
 
+/* The span of an object that this shard has; NULL: another shard's, or no object. */
+ALWAYS_INLINE struct span *own_span_locked(const void *object, unsigned shard, unsigned class) {
+    struct span *span = arena_span((uintptr_t)object);
+    bool own = LIKELY(span != NULL && span->class == class) && shard_of_span(span) == shard;
+    return own ? span : NULL;
+}
+
 /* Objects that were allocated in a row are often freed in a row, forwards or backwards: their bits
- * are set together. Returns how many there are, 0 where it is not worth it. */
-static unsigned give_run_locked(struct mcentral *central, struct span *span, void *const *objects,
-                                unsigned n, size_t size, struct span **empty) {
-    unsigned run = span_give_run(span, objects, n, size);
-    if (run > 0) {
-        relist_locked(central, span, empty);
+ * are set together. Returns how many those are that begin like this. */
+static unsigned give_runs_locked(struct mcentral *central, unsigned shard, unsigned class,
+                                 void *const *objects, unsigned n, struct span **empty) {
+    unsigned given = 0, run = 1;
+    while (run > 0 && n - given > SPAN_RUN_LEAST) {
+        struct span *span = own_span_locked(objects[given], shard, class);
+        run = span == NULL ? 0
+                           : span_give_run(span, objects + given, n - given, class_to_size[class]);
+        if (run > 0) {
+            relist_locked(central, span, empty);
+        }
+        given += run;
     }
-    return run;
+    return given;
 }
 
 /* False: the object is free already, or there is none at the address. */
@@ -272,33 +287,27 @@ ALWAYS_INLINE bool give_one_locked(struct mcentral *central, struct span *span, 
 static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objects, unsigned n,
                               void **rest, const char *call) {
     struct mcentral *central = &centrals[shard][class];
-    struct span *span = NULL, *empty = NULL;
+    struct span *empty = NULL;
     size_t size = class_to_size[class];
-    unsigned i = 0, aside = 0, run = n > SPAN_RUN_LEAST ? 1 : 0;
+    unsigned aside = 0;
     lock_acquire(&central->lock);
-    while (i < n) {
-        uintptr_t address = (uintptr_t)objects[i];
-        span = arena_span(address);
+    unsigned i = give_runs_locked(central, shard, class, objects, n, &empty);
+    for (; i < n; i++) {
+        struct span *span = arena_span((uintptr_t)objects[i]);
         if (UNLIKELY(span == NULL || span->class != class)) {
             break;
         }
         if (UNLIKELY(shard_of_span(span) != shard)) {
-            rest[aside++] = objects[i++];
-            continue;
-        }
-        run = run > 0 && i + 1 < n
-                  ? give_run_locked(central, span, &objects[i], n - i, size, &empty)
-                  : 0;
-        if (run == 0 && !give_one_locked(central, span, address, size, &empty)) {
+            rest[aside++] = objects[i];
+        } else if (!give_one_locked(central, span, (uintptr_t)objects[i], size, &empty)) {
             break;
         }
-        i += run > 0 ? run : 1;
     }
     central->out -= i - aside;
     lock_release(&central->lock);
     free_spans(empty);
     if (i < n) {
-        fail_give(class, span, objects[i], call);
+        fail_give(class, arena_span((uintptr_t)objects[i]), objects[i], call);
     }
     return aside;
 }

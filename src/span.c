@@ -95,21 +95,32 @@ static uint64_t apart(uint64_t word, size_t size) {
     return starts != 0 ? starts * bits_mask(0, group) : word;
 }
 
+/* Stores n addresses, each `size` behind the one before, the first one at end[-1]. By fours. */
+static void store_run(void **end, uintptr_t address, size_t size, unsigned n) {
+    for (; n >= 4; n -= 4, end -= 4, address += 4 * size) {
+        end[-1] = (void *)address;
+        end[-2] = (void *)(address + size);
+        end[-3] = (void *)(address + 2 * size);
+        end[-4] = (void *)(address + 3 * size);
+    }
+    for (; n > 0; n--, address += size) {
+        *--end = (void *)address;
+    }
+}
+
 /* Takes up to `want` of the objects whose bits are set in *word, which is not 0, the lowest first;
  * `first` is the address of bit 0's. Mostly the bits are one run, as in a new span. */
 static unsigned take_from_word(uint64_t *word, uintptr_t first, size_t size, void **end,
                                unsigned want) {
     uint64_t rest = *word;
     unsigned low = bits_lowest(rest), run = bits_trailing_ones(rest >> low);
-    void **slot = end;
     if ((rest & (rest + (UINT64_C(1) << low))) == 0) {
         unsigned n = (unsigned)min_size(run, want);
-        for (uintptr_t address = first + low * size; slot > end - n; address += size) {
-            *--slot = (void *)address;
-        }
+        store_run(end, first + low * size, size, n);
         *word = rest & ~bits_mask(low, n);
         return n;
     }
+    void **slot = end;
     for (; rest != 0 && slot > end - want; rest &= rest - 1) {
         *--slot = (void *)(first + bits_lowest(rest) * size);
     }

@@ -129,24 +129,20 @@ static inline bool span_set_run(struct span *span, uint32_t first, unsigned n) {
 /* How many objects from the first on are neighbours, each `stride` behind the one before. By fours
  * first: one branch for them, and no memory is read twice. */
 static inline unsigned span_count_run(void *const *objects, unsigned n, size_t stride) {
+    void *const *at = objects, *const *end = objects + n;
     uintptr_t next = (uintptr_t)objects[0];
-    unsigned run = 0;
-    while (run + 4 <= n) {
-        uintptr_t wrong = ((uintptr_t)objects[run] ^ next) |
-                          ((uintptr_t)objects[run + 1] ^ (next + stride)) |
-                          ((uintptr_t)objects[run + 2] ^ (next + 2 * stride)) |
-                          ((uintptr_t)objects[run + 3] ^ (next + 3 * stride));
+    for (; end - at >= 4; at += 4, next += 4 * stride) {
+        uintptr_t wrong = ((uintptr_t)at[0] ^ next) | ((uintptr_t)at[1] ^ (next + stride)) |
+                          ((uintptr_t)at[2] ^ (next + 2 * stride)) |
+                          ((uintptr_t)at[3] ^ (next + 3 * stride));
         if (wrong != 0) {
             break;
         }
-        run += 4;
-        next += 4 * stride;
     }
-    while (run < n && (uintptr_t)objects[run] == next) {
-        run++;
+    for (; at < end && (uintptr_t)*at == next; at++) {
         next += stride;
     }
-    return run;
+    return (unsigned)(at - objects);
 }
 
 /* Gives the objects back with which `objects` begins and that lie in a row, forwards or backwards;
@@ -173,7 +169,7 @@ static inline unsigned span_give_run(struct span *span, void *const *objects, un
     if (!span_set_run(span, first, run)) {
         return 0;
     }
-    span->first_word = (uint8_t)min_size(span->first_word, first / WORD_BITS);
+    span->first_word = 0;
     span->free = (uint16_t)(span->free + run);
     return run;
 }
@@ -192,7 +188,7 @@ ALWAYS_INLINE bool span_give(struct span *span, uintptr_t address, size_t size) 
         return false;
     }
     span->bits[w] = word | bit;
-    span->first_word = w < span->first_word ? (uint8_t)w : span->first_word;
+    span->first_word = 0;
     span->free++;
     return true;
 }
