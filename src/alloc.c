@@ -210,7 +210,7 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
         return;
     }
     unsigned class = arena->page_class[arena_page(arena, (uintptr_t)pointer)];
-    struct span *span = class == 0 ? block_require_span("free", arena, pointer) : NULL;
+    struct span *span = class == 0 ? block_require("free", arena, pointer) : NULL;
     if (!thread_enter()) {
         thread_defer(pointer);
         return;
@@ -230,12 +230,12 @@ static size_t block_size(size_t size) {
 
 /* A block that is resized stays unless a new one would save a quarter of it, so that a size that
  * swings a little does not copy each time. */
-static bool fits(size_t old_size, size_t size) {
+ALWAYS_INLINE bool fits(size_t old_size, size_t size) {
     size_t most = old_size / 4 * 3; /* that a new one may have */
     return size <= old_size && (size > most || block_size(size) > most);
 }
 
-static size_t usable_size(const char *call, const void *pointer) {
+ALWAYS_INLINE size_t usable_size(const char *call, const void *pointer) {
     struct arena *arena = arena_of((uintptr_t)pointer);
     if (UNLIKELY(options.check != CHECK_OFF) && arena != NULL && check_owns(pointer)) {
         return check_usable_size(call, pointer);

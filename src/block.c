@@ -44,11 +44,12 @@ struct span *block_require_span(const char *call, const struct arena *arena, con
     return span;
 }
 
-struct span *block_require(const char *call, const struct arena *arena, const void *pointer) {
-    struct span *span = block_require_span(call, arena, pointer);
-    if (span->class == 0 || span_is_object(span, (uintptr_t)pointer)) {
-        return span;
+void block_fail(const char *call, const struct arena *arena, const void *pointer) {
+    const struct span *span = block_require_span(call, arena, pointer);
+    size_t size = span_block_size(span);
+    if (span->class == 0) {
+        block_fail_free(call, pointer, size); /* by another thread, just now */
     }
     uint32_t index = span_index(span, (uintptr_t)pointer);
-    block_fail_middle(call, pointer, class_to_size[span->class], (void *)span_object(span, index));
+    block_fail_middle(call, pointer, size, (void *)span_object(span, index));
 }

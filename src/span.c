@@ -97,13 +97,14 @@ static uint64_t apart(uint64_t word, size_t size) {
 
 /* Stores n addresses, each `size` behind the one before, the first one at end[-1]. By fours. */
 static void store_run(void **end, uintptr_t address, size_t size, unsigned n) {
-    for (; n >= 4; n -= 4, end -= 4, address += 4 * size) {
+    void **const last = end - n;
+    for (; end - last >= 4; end -= 4, address += 4 * size) {
         end[-1] = (void *)address;
         end[-2] = (void *)(address + size);
         end[-3] = (void *)(address + 2 * size);
         end[-4] = (void *)(address + 3 * size);
     }
-    for (; n > 0; n--, address += size) {
+    for (; end > last; address += size) {
         *--end = (void *)address;
     }
 }
