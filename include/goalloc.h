@@ -51,8 +51,8 @@ GOALLOC_API void *goalloc_calloc(size_t count, size_t size);
 /*
  * Resizes a block, keeping the bytes that fit; it may move. ptr NULL is malloc. size 0 frees ptr
  * and returns NULL, as in glibc. On failure ptr is untouched. A size up to goalloc_usable_size(ptr)
- * and above three quarters of it never moves the block, except in checked modes 2 and 3. A smaller
- * one may move it, to save memory; where there is none to move it to, it stays.
+ * and above three quarters of it never moves the block. A smaller one may move it, to save memory;
+ * where there is none to move it to, it stays. Neither holds in checked modes 2 and 3.
  */
 GOALLOC_API void *goalloc_realloc(void *ptr, size_t size);
 
