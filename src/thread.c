@@ -69,9 +69,13 @@ static void reset_locks(void) {
     mcache_reset_in_child();
 }
 
+/* A second thread has been here. The C library knows of those, too, that have not, but in the
+ * child it may say that there is one thread. */
+static atomic_bool has_threads;
+
 /* As long as there was one thread, no other can have held a lock. */
 static void reset_in_child(void) {
-    if (!__libc_single_threaded) {
+    if (!__libc_single_threaded || atomic_load_explicit(&has_threads, memory_order_relaxed)) {
         reset_locks();
         registry_reset_in_child(thread_cache());
     }
@@ -92,6 +96,7 @@ static void check_for_fork(void) {
 /* The mark costs a page, which a process with one thread does not need. Two threads that come at
  * the same time both map one, and the second counts. */
 static void mark_process(void) {
+    atomic_store_explicit(&has_threads, true, memory_order_relaxed);
     bool marked = atomic_load_explicit(&fork_mark, memory_order_relaxed) != NULL;
     _Atomic char *mark = marked ? NULL : os_map_wiped_by_fork(os_page_size());
     if (mark != NULL) {
