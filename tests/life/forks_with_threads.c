@@ -1,6 +1,7 @@
 /*
  * Forks while six threads allocate and free. Whatever locks the heap has, a child must find them
- * usable: it allocates, frees inherited blocks, starts a thread and forks again.
+ * usable: it allocates, frees inherited blocks, starts a thread and forks again. Before that, the
+ * process's second thread forks, which has not allocated yet, while the first one does.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #include "life.h"
 
 #define FORKS 1500
+#define EARLY_FORKS 500
 #define THREADS 6
 #define INHERITED 20
 #define BURST 500
@@ -77,12 +79,35 @@ static void in_child(int round, void **inherited) {
     _exit(0);
 }
 
+static void *fork_without_blocks(void *arg) {
+    for (int i = 0; i < EARLY_FORKS; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            in_grandchild();
+        }
+        life_wait(child);
+    }
+    atomic_store(&stop, true);
+    return arg;
+}
+
+static void fork_from_second_thread(void) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, fork_without_blocks, NULL) == 0, "no thread");
+    while (!atomic_load(&stop)) {
+        free(life_keep(malloc(70000))); /* under the lock of the heap */
+    }
+    pthread_join(thread, NULL);
+    atomic_store(&stop, false);
+}
+
 int main(void) {
     life_require_goalloc();
     void *inherited[INHERITED];
     for (size_t i = 0; i < INHERITED; i++) {
         inherited[i] = life_block(100 * i);
     }
+    fork_from_second_thread();
     pthread_t threads[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++) {
         CHECK(pthread_create(&threads[i], NULL, allocate_until_stopped, (void *)i) == 0,
