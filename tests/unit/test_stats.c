@@ -130,6 +130,7 @@ static void *read_until_finished(void *unused) {
 TEST_IN_CHILD(forks_while_a_thread_reads) {
     (void)unused;
     pthread_t reader;
+    thread_start_with_libc(); /* what the library's constructor does */
     use_and_free(MIB);
     CHECK(pthread_create(&reader, NULL, read_until_finished, NULL) == 0);
     for (unsigned i = 0; i < FORKS; i++) {
