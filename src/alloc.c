@@ -209,7 +209,7 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
         free_checked(pointer, __builtin_frame_address(0));
         return;
     }
-    unsigned class = arena->page_class[arena_page(arena, (uintptr_t)pointer)];
+    unsigned class = arena_page_class(arena, arena_page(arena, (uintptr_t)pointer));
     struct span *span = class == 0 ? block_require("free", arena, pointer) : NULL;
     if (!thread_enter()) {
         thread_defer(pointer);
@@ -217,6 +217,8 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
     }
     if (class != 0) {
         small_free(class, pointer);
+    } else if (span->class != 0) { /* it drains */
+        mcentral_give(span->class, &pointer, 1, "free");
     } else {
         large_free(arena, span, pointer);
     }

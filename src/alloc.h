@@ -44,14 +44,14 @@ ALWAYS_INLINE void *alloc_malloc(size_t size) {
     return LIKELY(object != NULL) ? object : alloc_malloc_slow(size);
 }
 
-/* False: a magazine that is full, anything that is no small object of the first arena, or an object
- * that was freed last already. */
+/* False: a magazine that is full, anything that is no small object of the first arena, an object
+ * of a span that drains, or one that was freed last already. */
 ALWAYS_INLINE bool alloc_try_free(void *pointer) {
     size_t offset = (uintptr_t)pointer - arenas[0].base;
     if (UNLIKELY(offset >= arenas[0].limit)) {
         return false;
     }
-    unsigned class = arenas[0].page_class[offset >> PAGE_SHIFT];
+    unsigned class = arena_page_class(&arenas[0], offset >> PAGE_SHIFT);
     uintptr_t top = mcache_front.top[class];
     if (UNLIKELY(top % MAGAZINE_BYTES == 0)) {
         return false;

@@ -160,7 +160,7 @@ static bool reserve_tables(struct arena *arena) {
     }
     arena->page_span = (struct span **)(void *)arena->spans.base;
     arena->pages.chunks = (struct page_chunk *)(void *)arena->chunks.base;
-    arena->page_class = (uint8_t *)arena->classes.base;
+    arena->page_class = (_Atomic uint8_t *)arena->classes.base;
     return true;
 }
 
@@ -306,13 +306,19 @@ static void set_pages(struct arena *arena, size_t page, size_t n, struct span *s
     }
 }
 
+static void set_classes(struct arena *arena, size_t page, size_t n, unsigned class) {
+    for (size_t i = 0; i < n; i++) {
+        atomic_store_explicit(&arena->page_class[page + i], (uint8_t)class, memory_order_relaxed);
+    }
+}
+
 /* The entry of the first page is what tells the child of a fork that there is a span. It is made
  * last and removed first, so that no span is found with half of its pages entered. */
 void arena_set_span(struct arena *arena, struct span *span) {
     size_t page = arena_page(arena, span->base), n = entered_pages(span);
     set_pages(arena, page + 1, n - 1, span);
     if (span->class != 0) {
-        memset(arena->page_class + page, span->class, n);
+        set_classes(arena, page, n, span->class);
     }
     atomic_signal_fence(memory_order_seq_cst);
     arena->page_span[page] = span;
@@ -323,9 +329,14 @@ void arena_clear_span(struct arena *arena, const struct span *span) {
     arena->page_span[page] = NULL;
     atomic_signal_fence(memory_order_seq_cst);
     if (span->class != 0) {
-        memset(arena->page_class + page, 0, n);
+        set_classes(arena, page, n, 0);
     }
     set_pages(arena, page + 1, n - 1, NULL);
+}
+
+void arena_set_class(const struct span *span, unsigned class) {
+    struct arena *arena = arena_of(span->base);
+    set_classes(arena, arena_page(arena, span->base), span->pages, class);
 }
 
 bool arena_claim_large(struct arena *arena, uintptr_t base, struct span *span) {

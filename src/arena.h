@@ -33,9 +33,10 @@ struct arena_table {
 
 struct arena {
     uintptr_t base;
-    size_t limit;        /* bytes: the tables are for this many */
-    uint8_t *page_class; /* a byte a page; 0: no small objects there. Readable for the whole limit,
-                                so that free needs no other test */
+    size_t limit;                /* bytes: the tables are for this many */
+    _Atomic uint8_t *page_class; /* a byte a page; 0: no small objects there, or of a span that
+                                drains. Readable for the whole limit, so that free needs no other
+                                test */
     struct span **page_span;   /* the span of each page of small objects, and of the first page of a
                                 large block or stack; NULL elsewhere. Readable as far as `opened` */
     _Atomic size_t opened;     /* bytes: Ready is [base, base + opened) */
@@ -92,6 +93,10 @@ ALWAYS_INLINE uintptr_t arena_address(const struct arena *arena, size_t page) {
     return arena->base + (page << PAGE_SHIFT);
 }
 
+ALWAYS_INLINE unsigned arena_page_class(const struct arena *arena, size_t page) {
+    return atomic_load_explicit(&arena->page_class[page], memory_order_relaxed);
+}
+
 /* The arena, but the first, that an address lies in. */
 struct arena *arena_search(uintptr_t address);
 
@@ -111,6 +116,9 @@ static inline struct span *arena_span(uintptr_t address) {
 /* Enters a span into the page tables, or removes it. */
 void arena_set_span(struct arena *arena, struct span *span);
 void arena_clear_span(struct arena *arena, const struct span *span);
+
+/* What frees in a small span's pages see from now on: its class, or 0, so that they miss. */
+void arena_set_class(const struct span *span, unsigned class);
 
 /* The span that follows in the page tables, by address; NULL: the first, or none. For the child of
  * a fork, whose only thread changes nothing meanwhile. */

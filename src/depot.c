@@ -114,6 +114,15 @@ void depot_trim(unsigned shard, unsigned class) {
     mcentral_trim(shard, class);
 }
 
+void depot_drain(unsigned class) {
+    for (unsigned shard = 0; shard < mcentral_shards(); shard++) {
+        if (mcentral_is_sparse(shard, class)) {
+            give_back(shard, class, UINT32_MAX);
+            mcentral_drain(shard, class);
+        }
+    }
+}
+
 void depot_trim_all(void) {
     for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
         depot_trim(i / CLASS_COUNT, i % CLASS_COUNT);

@@ -24,6 +24,10 @@ bool depot_put(unsigned class, struct magazine *full, struct magazine **empty);
  * spans that the shard keeps to the heap. */
 void depot_trim(unsigned shard, unsigned class);
 
+/* Where the class is sparse, has spans drain; what the depot holds would keep others from it. For
+ * a class that is allocated of: where it is only freed of, spans become empty by themselves. */
+void depot_drain(unsigned class);
+
 /* The same for all depots. */
 void depot_trim_all(void);
 

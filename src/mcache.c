@@ -11,11 +11,13 @@
 #include "fixalloc.h"
 #include "depot.h"
 #include "mcentral.h"
+#include "mheap.h"
 #include "options.h"
 #include "registry.h"
 #include "stackcache.h"
 
 enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
+enum { DRAIN_EVERY = 64 };  /* pages that spans are made of between two looks for spans to drain */
 
 /* What a thread may cache without asking, and by how much it asks for more. */
 #define OWN_BUDGET (512 * KIB)
@@ -221,6 +223,16 @@ static void count_operation(struct mcache *cache, unsigned class) {
 
 /* ---- refill ---- */
 
+/* A class that is allocated of, while the heap hands out pages: its objects, where they lie
+ * scattered, might do with fewer. */
+static void drain(struct bin *bin, unsigned class) {
+    uint16_t now = (uint16_t)(mheap_taken() / DRAIN_EVERY);
+    if (bin->drained != now) {
+        bin->drained = now;
+        depot_drain(class);
+    }
+}
+
 /* The first allocation of the class. */
 static bool start_bin(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
@@ -274,6 +286,7 @@ void *mcache_refill(struct mcache *cache, unsigned class) {
     void *object = NULL;
     unload(cache, class);
     count_operation(cache, class);
+    drain(bin, class);
     if (bin->loaded == NULL && !start_bin(cache, class)) {
         return take_one(class);
     }

@@ -39,7 +39,8 @@ struct bin {
     struct magazine *spare;
     uint8_t capacity; /* of the next magazine that starts empty; 0: the bin is unused */
     bool used;        /* on the slow path, since the last sweep */
-    uint32_t top;     /* the low half of the class's top then; 0: nothing loaded */
+    uint16_t drained; /* when it was looked at for spans to drain: mheap_taken, in DRAIN_EVERY */
+    uint32_t top;     /* the low half of the class's top at that sweep; 0: nothing loaded */
 };
 
 /* spent == the sum over the bins of 2 * capacity * size, and spent <= budget. */

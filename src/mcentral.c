@@ -12,6 +12,10 @@
  * class wants, so that it is rare. */
 enum { KEEPING_FROM = 16, EMPTY_MOST = 512, RECLAIMED_AT_ONCE = 32 };
 
+/* In pages, from what size on a class and shard may be sparse; and how many spans begin to drain at
+ * once. */
+enum { DRAINING_FROM = 16, DRAINED_AT_ONCE = 256 };
+
 /* out == the sum over the class's spans of objects - free. */
 struct mcentral {
     struct lock lock;
@@ -61,6 +65,9 @@ static void count_spare_locked(const struct mcentral *central, unsigned class, u
 
 static void unlist_locked(struct mcentral *central, struct span *span) {
     uint32_t before = central->set.empty_pages;
+    if (span->bucket == SPANSET_DRAINING) {
+        arena_set_class(span, span->class);
+    }
     spanset_remove(&central->set, span);
     count_spare_locked(central, span->class, before);
 }
@@ -92,12 +99,12 @@ static bool keeps_empty_locked(const struct mcentral *central, const struct span
 /* Puts a span where its number of free objects wants it. An empty one that does not stay goes on
  * the list *empty, for the caller to free without the lock. */
 static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
-    unsigned bucket = span->free == 0 ? SPAN_UNLISTED : span_bucket(span);
+    unsigned bucket = span->free == 0 ? SPAN_UNLISTED : spanset_bucket(span);
     if (bucket == span->bucket) {
         return;
     }
     unlist_locked(central, span);
-    if (bucket == SPAN_BUCKETS && !keeps_empty_locked(central, span)) {
+    if (bucket == SPANSET_EMPTY && !keeps_empty_locked(central, span)) {
         uncount_span_locked(central, span);
         span->next = *empty;
         *empty = span;
@@ -135,7 +142,7 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
         }
         struct span *span = NULL;
         if (spanset_has_half_empty(&other->set)) {
-            span = spanset_emptiest(&other->set);
+            span = spanset_emptiest(&other->set, SPANSET_DRAINING);
             unlist_locked(other, span);
             uncount_span_locked(other, span);
             other->out -= span->objects - span->free;
@@ -156,7 +163,7 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
 static size_t take_empty_locked(struct mcentral *central, size_t keep, struct span **empty) {
     size_t before = central->set.empty_pages;
     while (central->set.empty_pages > keep) {
-        struct span *span = spanset_emptiest(&central->set);
+        struct span *span = spanset_emptiest(&central->set, SPANSET_DRAINING);
         unlist_locked(central, span);
         uncount_span_locked(central, span);
         span->next = *empty;
@@ -223,6 +230,10 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
         }
         if (span == NULL) {
             break;
+        }
+        if (UNLIKELY(span->bucket == SPANSET_DRAINING)) { /* no more */
+            unlist_locked(central, span);
+            list_locked(central, span);
         }
         got += span_take(span, end - got, want - got, few);
         relist_locked(central, span, &empty);
@@ -337,6 +348,32 @@ void mcentral_trim(unsigned shard, unsigned class) {
     free_spans(empty);
 }
 
+/* ---- draining ---- */
+
+__attribute__((no_sanitize("thread"))) bool mcentral_is_sparse(unsigned shard, unsigned class) {
+    const volatile struct mcentral *central = &centrals[shard][class];
+    size_t pages = central->pages - central->set.empty_pages - central->set.draining_pages;
+    size_t out = central->out * class_to_size[class];
+    return pages >= DRAINING_FROM && out + out / 2 < pages << PAGE_SHIFT;
+}
+
+void mcentral_drain(unsigned shard, unsigned class) {
+    struct mcentral *central = &centrals[shard][class];
+    if (!lock_try(&central->lock)) {
+        return;
+    }
+    for (unsigned n = 0; n < DRAINED_AT_ONCE && mcentral_is_sparse(shard, class); n++) {
+        struct span *span = spanset_emptiest(&central->set, SPANSET_EMPTY);
+        if (span == NULL || span->bucket < SPAN_BUCKETS / 2) {
+            break;
+        }
+        spanset_remove(&central->set, span);
+        spanset_add_to(&central->set, span, SPANSET_DRAINING);
+        arena_set_class(span, 0);
+    }
+    lock_release(&central->lock);
+}
+
 /* ---- statistics, fork, checks ---- */
 
 static void *find_free_locked(const struct mcentral *central, bool (*wanted)(const void *object)) {
@@ -382,6 +419,7 @@ static void adopt_locked(struct mcentral *central, struct span *span) {
     count_span_locked(central, span);
     central->out += span->objects - span->free;
     span->bucket = SPAN_UNLISTED;
+    arena_set_class(span, span->class);
     if (span->free > 0) {
         spanset_add(&central->set, span);
     }
@@ -418,12 +456,23 @@ void mcentral_reset_in_child(void) {
     recount_with_spare();
 }
 
+/* Do the page tables have the class of all listed spans but those that drain? */
+static bool classes_are_valid(const struct spanset *set) {
+    bool valid = true;
+    for (struct span *span = NULL; (span = spanset_next(set, span)) != NULL;) {
+        const struct arena *arena = arena_of(span->base);
+        unsigned class = arena_page_class(arena, arena_page(arena, span->base));
+        valid &= class == (span->bucket == SPANSET_DRAINING ? 0 : span->class);
+    }
+    return valid;
+}
+
 bool mcentral_is_valid(unsigned class) {
     bool valid = true;
     for (unsigned shard = 0; shard < MCENTRAL_SHARDS; shard++) {
         struct mcentral *central = &centrals[shard][class];
         lock_acquire(&central->lock);
-        valid &= spanset_is_valid(&central->set);
+        valid &= spanset_is_valid(&central->set) && classes_are_valid(&central->set);
         lock_release(&central->lock);
     }
     return valid;

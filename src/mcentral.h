@@ -8,12 +8,19 @@
  * spans as long as they need little. An object goes back to the shard that its span belongs to,
  * whoever frees it.
  *
- * Of the spans with free objects, a spanset, the fullest are used first, so that nearly empty ones
- * drain. Where there are several threads, empty spans of a class with many stay: the thread that
+ * Of the spans with free objects, a spanset, the fullest are used first, so that the others become
+ * empty. Where there are several threads, empty spans of a class with many stay: the thread that
  * has filled and emptied them often does so again, and has them in its cache. But before a page is
  * used that never was, a shard takes over a span of another that is half empty or more, and then
  * empty spans of all classes go back to the heap, but one of each. New spans are short until the
  * class has proved itself.
+ *
+ * A thread's free objects are used again before anything else, so what is live of a class that
+ * shrinks, but is in use, would stay where it is, scattered over the spans of its best time. Such
+ * spans are made to drain: the page table says class 0 of their pages, so that a free of their
+ * objects misses and gives them back at once, and no thread gets another while there is any
+ * elsewhere. That costs nothing unless a class is sparse, and then one slow free for each object
+ * that is in the way.
  *
  * Objects come back many at a time, and here misuse shows that the fast path cannot see: an object
  * whose bit is set already was freed twice, an address between two objects was never handed out.
@@ -46,6 +53,13 @@ unsigned mcentral_shards(void);
 
 /* Gives the empty spans of a class and shard back to the heap. */
 void mcentral_trim(unsigned shard, unsigned class);
+
+/* Would two thirds of the pages do for all objects that are out? A guess while others change it. */
+bool mcentral_is_sparse(unsigned shard, unsigned class);
+
+/* Has the emptiest spans of a class and shard drain until it is not sparse any more. No lock is
+ * waited for. */
+void mcentral_drain(unsigned shard, unsigned class);
 
 /* Gives empty spans back to the heap, of any class and shard that has more than one, until they
  * have so many pages. No lock is waited for. */

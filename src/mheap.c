@@ -23,6 +23,7 @@ static size_t pages_large;
 static size_t pages_dirty; /* free and dirty */
 static size_t dirty_low;   /* the least that pages_dirty was since mheap_idle asked last */
 static size_t large_blocks;
+static _Atomic size_t pages_taken; /* see mheap_taken */
 
 /* Pages of one arena. */
 struct run {
@@ -191,6 +192,8 @@ static void count_locked(size_t pages, bool large) {
     in_use_high = max_size(in_use_high, pages_in_use);
     pages_large += large ? pages : 0;
     large_blocks += large;
+    size_t before = atomic_load_explicit(&pages_taken, memory_order_relaxed);
+    atomic_store_explicit(&pages_taken, before + pages, memory_order_relaxed);
 }
 
 static void uncount_locked(size_t pages, bool large) {
@@ -366,6 +369,10 @@ size_t mheap_idle(void) {
 }
 
 /* ---- statistics, fork, checks ---- */
+
+size_t mheap_taken(void) {
+    return atomic_load_explicit(&pages_taken, memory_order_relaxed);
+}
 
 struct mheap_stats mheap_get_stats(void) {
     struct mheap_stats stats = {0};

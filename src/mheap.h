@@ -47,6 +47,9 @@ size_t mheap_release(size_t keep);
 /* The bytes of free pages that were never less since the last call: that much lay idle. */
 size_t mheap_idle(void);
 
+/* The pages that spans have been made of since the start. */
+size_t mheap_taken(void);
+
 /* In bytes; mapped == in_use + free_dirty + free_clean. */
 struct mheap_stats {
     size_t mapped;

@@ -14,20 +14,25 @@ static bool bucket_is_valid(const struct spanset *set, unsigned i) {
     bool valid = (set->bucket[i] != NULL) == (set->listed >> i & 1);
     for (const struct span *span = set->bucket[i]; span != NULL; span = span->next) {
         valid &= span_is_valid(span) && span->bucket == i && span->prev == prev && span->free > 0 &&
-                 (span->free == span->objects) == (i == SPAN_BUCKETS);
+                 (span->free == span->objects) == (i == SPANSET_EMPTY);
         prev = span;
     }
     return valid;
 }
 
+static size_t bucket_pages(const struct spanset *set, unsigned i) {
+    size_t pages = 0;
+    for (const struct span *span = set->bucket[i]; span != NULL; span = span->next) {
+        pages += span->pages;
+    }
+    return pages;
+}
+
 bool spanset_is_valid(const struct spanset *set) {
     bool valid = true;
-    size_t empty_pages = 0;
-    for (unsigned i = 0; i <= SPAN_BUCKETS; i++) {
+    for (unsigned i = 0; i < SPANSET_BUCKETS; i++) {
         valid &= bucket_is_valid(set, i);
     }
-    for (const struct span *span = set->bucket[SPAN_BUCKETS]; span != NULL; span = span->next) {
-        empty_pages += span->pages;
-    }
-    return valid && empty_pages == set->empty_pages;
+    return valid && bucket_pages(set, SPANSET_DRAINING) == set->draining_pages &&
+           bucket_pages(set, SPANSET_EMPTY) == set->empty_pages;
 }

@@ -1,8 +1,9 @@
 /*
  * A set of spans of one class that have free objects, in buckets by how many: eight from the
- * fullest spans to the emptiest, and a last one for those that are empty, with all objects free.
- * How many spans there are makes no difference to adding, removing and finding one. A spanset has
- * no lock; its user has. See README.md.
+ * fullest spans to the emptiest, one for those that are empty, with all objects free, and one for
+ * those that drain: they are to become empty, and are used only when there is nothing else. How
+ * many spans there are makes no difference to adding, removing and finding one. A spanset has no
+ * lock; its user has. See README.md.
  */
 #ifndef GOALLOC_SPANSET_H
 #define GOALLOC_SPANSET_H
@@ -13,17 +14,31 @@
 #include "bits.h"
 #include "span.h"
 
-/* Bit i of listed is set when bucket[i] is not empty. bucket[i] holds spans with free > 0 whose
- * span_bucket was i when they were added, and whose field `bucket` is. All zero: no spans. */
+enum { SPANSET_EMPTY = SPAN_BUCKETS, SPANSET_DRAINING, SPANSET_BUCKETS };
+
+/* Bit i of listed is set when bucket[i] is not empty. bucket[i] holds spans with free > 0 that
+ * spanset_bucket wanted there when they were added, and whose field `bucket` is i. All zero: no
+ * spans. */
 struct spanset {
     uint32_t listed;
-    uint32_t empty_pages; /* of the spans in the last bucket */
-    struct span *bucket[SPAN_BUCKETS + 1];
+    uint32_t empty_pages;
+    uint32_t draining_pages;
+    struct span *bucket[SPANSET_BUCKETS];
 };
 
-/* Adds a span that is in no set, to the bucket that span_bucket says. */
-static inline void spanset_add(struct spanset *set, struct span *span) {
+/* Where a span with free objects belongs: one that drains does so until it is empty. */
+static inline unsigned spanset_bucket(const struct span *span) {
     unsigned i = span_bucket(span);
+    return i < SPANSET_EMPTY && span->bucket == SPANSET_DRAINING ? SPANSET_DRAINING : i;
+}
+
+static inline void spanset_count(struct spanset *set, unsigned i, uint32_t pages) {
+    set->empty_pages += i == SPANSET_EMPTY ? pages : 0;
+    set->draining_pages += i == SPANSET_DRAINING ? pages : 0;
+}
+
+/* Adds a span that is in no set to a bucket. */
+static inline void spanset_add_to(struct spanset *set, struct span *span, unsigned i) {
     span->bucket = (uint8_t)i;
     span->prev = NULL;
     span->next = set->bucket[i];
@@ -32,9 +47,12 @@ static inline void spanset_add(struct spanset *set, struct span *span) {
     }
     set->bucket[i] = span;
     set->listed |= 1u << i;
-    if (i == SPAN_BUCKETS) {
-        set->empty_pages += span->pages;
-    }
+    spanset_count(set, i, span->pages);
+}
+
+/* The same, to the bucket where it belongs. */
+static inline void spanset_add(struct spanset *set, struct span *span) {
+    spanset_add_to(set, span, spanset_bucket(span));
 }
 
 /* Removes a span, which may be in no set. */
@@ -54,9 +72,7 @@ static inline void spanset_remove(struct spanset *set, struct span *span) {
     if (set->bucket[i] == NULL) {
         set->listed &= ~(1u << i);
     }
-    if (i == SPAN_BUCKETS) {
-        set->empty_pages -= span->pages;
-    }
+    spanset_count(set, i, -span->pages);
     span->bucket = SPAN_UNLISTED;
 }
 
@@ -70,18 +86,21 @@ ALWAYS_INLINE struct span *spanset_fullest(const struct spanset *set) {
     return set->listed == 0 ? NULL : set->bucket[bits_lowest(set->listed)];
 }
 
-/* One of those with the most; the set is not empty. */
-ALWAYS_INLINE struct span *spanset_emptiest(const struct spanset *set) {
-    return set->bucket[WORD_BITS - 1 - (unsigned)__builtin_clzll(set->listed)];
+/* One of those with the most, of the buckets below `end`; NULL: there is none. */
+ALWAYS_INLINE struct span *spanset_emptiest(const struct spanset *set, unsigned end) {
+    uint64_t listed = set->listed & bits_mask(0, end);
+    return listed == 0 ? NULL : set->bucket[WORD_BITS - 1 - (unsigned)__builtin_clzll(listed)];
 }
 
 /* The span behind this one, from the fullest (span == NULL) to the emptiest; NULL: the end. */
 struct span *spanset_next(const struct spanset *set, const struct span *span);
 
-/* Is there a span that is half empty or more? A guess while others change the set. */
+/* Is there a span that is half empty or more, and does not drain? A guess while others change the
+ * set. */
 __attribute__((no_sanitize("thread"))) static inline bool
 spanset_has_half_empty(const struct spanset *set) {
-    return *(const volatile uint32_t *)&set->listed >> (SPAN_BUCKETS / 2) != 0;
+    uint64_t half = bits_mask(SPAN_BUCKETS / 2, SPANSET_DRAINING - SPAN_BUCKETS / 2);
+    return (*(const volatile uint32_t *)&set->listed & half) != 0;
 }
 
 /* The pages of empty spans. A guess while others change the set. */

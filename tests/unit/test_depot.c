@@ -53,6 +53,33 @@ TEST_IN_CHILD(last_in_first_out) {
     CHECK(depot_take(0, class, NULL) == NULL);
 }
 
+/* One object is left in each of 64 spans; what the depot holds goes back, but only then. */
+TEST_IN_CHILD(sparse_classes_drain) {
+    enum { SPANS = 64, IN_SPAN = 128 };
+    static void *objects[SPANS * IN_SPAN];
+    unsigned class = size_class(64);
+    (void)unused;
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        CHECK(mcentral_take(0, class, &objects[i] + 1, 1) == 1);
+    }
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        if (i % IN_SPAN != 0) {
+            mcentral_give(class, &objects[i], 1, "free");
+        }
+    }
+    put(0, class, 2);
+    CHECK(mcentral_is_sparse(0, class));
+    depot_drain(class);
+    CHECK(!mcentral_is_sparse(0, class) && depot_bytes(class) == 0 && mcentral_is_valid(class));
+    put(0, class, 2);
+    depot_drain(class);
+    CHECK(depot_bytes(class) == (size_t)2 * FULL * 64);
+    for (unsigned i = 0; i < COUNT_OF(objects); i += IN_SPAN) {
+        mcentral_give(class, &objects[i], 1, "free");
+    }
+    check_empty(class);
+}
+
 /* How many full magazines a depot takes: 8, or 64 KiB, but two at least. */
 static void check_most(size_t size, unsigned most) {
     unsigned class = size_class(size), count = 0;
@@ -137,11 +164,9 @@ TEST_IN_CHILD(many_threads) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(last_in_first_out),
-        cmocka_unit_test(large_objects),
-        cmocka_unit_test(shards),
-        cmocka_unit_test(idle_magazines_go_back),
-        cmocka_unit_test(many_threads),
+        cmocka_unit_test(last_in_first_out),      cmocka_unit_test(sparse_classes_drain),
+        cmocka_unit_test(large_objects),          cmocka_unit_test(shards),
+        cmocka_unit_test(idle_magazines_go_back), cmocka_unit_test(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

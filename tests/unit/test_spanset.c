@@ -67,13 +67,15 @@ static void fullest_and_emptiest(void **state) {
         make_in(&set, frees[i]);
     }
     assert_int_equal(spanset_fullest(&set)->free, 2);
-    assert_int_equal(spanset_emptiest(&set)->free, 7);
+    assert_int_equal(spanset_emptiest(&set, SPANSET_DRAINING)->free, 7);
+    assert_int_equal(spanset_emptiest(&set, SPAN_BUCKETS / 2 + 2)->free, 5);
+    assert_null(spanset_emptiest(&set, 2));
     spanset_remove(&set, spanset_fullest(&set));
     assert_int_equal(spanset_fullest(&set)->free, 2);
     spanset_remove(&set, spanset_fullest(&set));
-    spanset_remove(&set, spanset_emptiest(&set));
+    spanset_remove(&set, spanset_emptiest(&set, SPANSET_DRAINING));
     assert_int_equal(spanset_fullest(&set)->free, 4);
-    assert_int_equal(spanset_emptiest(&set)->free, 5);
+    assert_int_equal(spanset_emptiest(&set, SPANSET_DRAINING)->free, 5);
     drain(&set);
 }
 
@@ -86,7 +88,7 @@ static void half_empty(void **state) {
     assert_false(spanset_has_half_empty(&set));
     span = make_in(&set, 4);
     assert_true(spanset_has_half_empty(&set));
-    assert_ptr_equal(spanset_emptiest(&set), span);
+    assert_ptr_equal(spanset_emptiest(&set, SPANSET_DRAINING), span);
     drain(&set);
 }
 
@@ -101,14 +103,40 @@ static void empty_pages(void **state) {
     second = span_create(BASE, 3, size_class(1024));
     spanset_add(&set, second);
     assert_int_equal(set.empty_pages, 4);
-    assert_int_equal(spanset_emptiest(&set)->bucket, SPAN_BUCKETS);
+    assert_int_equal(spanset_emptiest(&set, SPANSET_DRAINING)->bucket, SPANSET_EMPTY);
     spanset_remove(&set, first);
     assert_int_equal(spanset_guess_empty(&set), 3);
     spanset_remove(&set, second);
     assert_int_equal(set.empty_pages, 0);
-    assert_int_equal(spanset_emptiest(&set)->free, OBJECTS - 1);
+    assert_int_equal(spanset_emptiest(&set, SPANSET_DRAINING)->free, OBJECTS - 1);
     span_destroy(first);
     span_destroy(second);
+    drain(&set);
+}
+
+/* It is used after the empty ones, is nothing for others, and stays until it is empty. */
+static void draining(void **state) {
+    struct spanset set = {0};
+    struct span *span = make(5), *empty = make_in(&set, OBJECTS);
+    void *object;
+    (void)state;
+    span_take(span, &object + 1, 1, false);
+    spanset_add_to(&set, span, SPANSET_DRAINING);
+    assert_int_equal(set.draining_pages, 1);
+    assert_true(spanset_is_valid(&set));
+    assert_ptr_equal(spanset_fullest(&set), empty);
+    spanset_remove(&set, empty);
+    assert_ptr_equal(spanset_fullest(&set), span);
+    assert_null(spanset_emptiest(&set, SPANSET_DRAINING));
+    assert_false(spanset_has_half_empty(&set));
+    assert_true(span_give(span, (uintptr_t)object, 1024));
+    assert_int_equal(spanset_bucket(span), SPANSET_DRAINING);
+    spanset_remove(&set, span);
+    assert_int_equal(set.draining_pages, 0);
+    assert_int_equal(spanset_bucket(span), 5);
+    spanset_add(&set, span);
+    assert_int_equal(span->bucket, 5);
+    span_destroy(empty);
     drain(&set);
 }
 
@@ -172,9 +200,13 @@ static void invalid_is_seen(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_spans),        cmocka_unit_test(add_and_remove),
-        cmocka_unit_test(half_empty),      cmocka_unit_test(fullest_and_emptiest),
-        cmocka_unit_test(empty_pages),     cmocka_unit_test(many_spans),
+        cmocka_unit_test(no_spans),
+        cmocka_unit_test(add_and_remove),
+        cmocka_unit_test(draining),
+        cmocka_unit_test(half_empty),
+        cmocka_unit_test(fullest_and_emptiest),
+        cmocka_unit_test(empty_pages),
+        cmocka_unit_test(many_spans),
         cmocka_unit_test(invalid_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
