@@ -17,7 +17,7 @@
 #include "stackcache.h"
 
 enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
-enum { DRAIN_EVERY = 64 };  /* pages that spans are made of between two looks for spans to drain */
+enum { DRAIN_EVERY = 128 }; /* pages that spans are made of between two looks for spans to drain */
 
 /* What a thread may cache without asking, and by how much it asks for more. */
 #define OWN_BUDGET (512 * KIB)

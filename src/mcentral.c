@@ -65,16 +65,17 @@ static void count_spare_locked(const struct mcentral *central, unsigned class, u
 
 static void unlist_locked(struct mcentral *central, struct span *span) {
     uint32_t before = central->set.empty_pages;
-    if (span->bucket == SPANSET_DRAINING) {
-        arena_set_class(span, span->class);
-    }
+    bool draining = span->bucket == SPANSET_DRAINING;
     spanset_remove(&central->set, span);
     count_spare_locked(central, span->class, before);
+    if (UNLIKELY(draining)) {
+        arena_set_class(span, span->class);
+    }
 }
 
-static void list_locked(struct mcentral *central, struct span *span) {
+static void list_locked(struct mcentral *central, struct span *span, unsigned bucket) {
     uint32_t before = central->set.empty_pages;
-    spanset_add(&central->set, span);
+    spanset_add(&central->set, span, bucket);
     count_spare_locked(central, span->class, before);
 }
 
@@ -109,7 +110,7 @@ static void relist_locked(struct mcentral *central, struct span *span, struct sp
         span->next = *empty;
         *empty = span;
     } else if (bucket != SPAN_UNLISTED) {
-        list_locked(central, span);
+        list_locked(central, span, bucket);
     }
 }
 
@@ -233,7 +234,7 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
         }
         if (UNLIKELY(span->bucket == SPANSET_DRAINING)) { /* no more */
             unlist_locked(central, span);
-            list_locked(central, span);
+            list_locked(central, span, span_bucket(span));
         }
         got += span_take(span, end - got, want - got, few);
         relist_locked(central, span, &empty);
@@ -354,7 +355,7 @@ __attribute__((no_sanitize("thread"))) bool mcentral_is_sparse(unsigned shard, u
     const volatile struct mcentral *central = &centrals[shard][class];
     size_t pages = central->pages - central->set.empty_pages - central->set.draining_pages;
     size_t out = central->out * class_to_size[class];
-    return pages >= DRAINING_FROM && out + out / 2 < pages << PAGE_SHIFT;
+    return pages >= DRAINING_FROM && out + out / 4 < pages << PAGE_SHIFT;
 }
 
 void mcentral_drain(unsigned shard, unsigned class) {
@@ -364,11 +365,11 @@ void mcentral_drain(unsigned shard, unsigned class) {
     }
     for (unsigned n = 0; n < DRAINED_AT_ONCE && mcentral_is_sparse(shard, class); n++) {
         struct span *span = spanset_emptiest(&central->set, SPANSET_EMPTY);
-        if (span == NULL || span->bucket < SPAN_BUCKETS / 2) {
+        if (span == NULL) {
             break;
         }
         spanset_remove(&central->set, span);
-        spanset_add_to(&central->set, span, SPANSET_DRAINING);
+        spanset_add(&central->set, span, SPANSET_DRAINING);
         arena_set_class(span, 0);
     }
     lock_release(&central->lock);
@@ -421,7 +422,7 @@ static void adopt_locked(struct mcentral *central, struct span *span) {
     span->bucket = SPAN_UNLISTED;
     arena_set_class(span, span->class);
     if (span->free > 0) {
-        spanset_add(&central->set, span);
+        spanset_add(&central->set, span, span_bucket(span));
     }
 }
 

@@ -54,7 +54,8 @@ unsigned mcentral_shards(void);
 /* Gives the empty spans of a class and shard back to the heap. */
 void mcentral_trim(unsigned shard, unsigned class);
 
-/* Would two thirds of the pages do for all objects that are out? A guess while others change it. */
+/* Would four fifths of the pages do for all objects that are out? A guess while others change
+ * it. */
 bool mcentral_is_sparse(unsigned shard, unsigned class);
 
 /* Has the emptiest spans of a class and shard drain until it is not sparse any more. No lock is

@@ -33,12 +33,13 @@ static inline unsigned spanset_bucket(const struct span *span) {
 }
 
 static inline void spanset_count(struct spanset *set, unsigned i, uint32_t pages) {
-    set->empty_pages += i == SPANSET_EMPTY ? pages : 0;
-    set->draining_pages += i == SPANSET_DRAINING ? pages : 0;
+    if (UNLIKELY(i >= SPANSET_EMPTY)) {
+        *(i == SPANSET_EMPTY ? &set->empty_pages : &set->draining_pages) += pages;
+    }
 }
 
 /* Adds a span that is in no set to a bucket. */
-static inline void spanset_add_to(struct spanset *set, struct span *span, unsigned i) {
+static inline void spanset_add(struct spanset *set, struct span *span, unsigned i) {
     span->bucket = (uint8_t)i;
     span->prev = NULL;
     span->next = set->bucket[i];
@@ -48,11 +49,6 @@ static inline void spanset_add_to(struct spanset *set, struct span *span, unsign
     set->bucket[i] = span;
     set->listed |= 1u << i;
     spanset_count(set, i, span->pages);
-}
-
-/* The same, to the bucket where it belongs. */
-static inline void spanset_add(struct spanset *set, struct span *span) {
-    spanset_add_to(set, span, spanset_bucket(span));
 }
 
 /* Removes a span, which may be in no set. */

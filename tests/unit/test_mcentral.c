@@ -251,11 +251,11 @@ TEST_IN_CHILD(sparse_spans_drain) {
     CHECK(mheap_get_stats().in_use == (1 + others + 1) * PAGE_SIZE);
 }
 
-/* Where two thirds of the pages would not do, or there are few of them, nothing happens. */
+/* Where four fifths of the pages would not do, or there are few of them, nothing happens. */
 TEST_IN_CHILD(dense_spans_do_not_drain) {
     static void *objects[SPARSE_OBJECTS];
     (void)unused;
-    make_sparse(objects, SPARSE_SPANS, IN_PAGE / 4 * 3);
+    make_sparse(objects, SPARSE_SPANS, IN_PAGE / 8 * 7);
     CHECK(!mcentral_is_sparse(0, CLASS(64)));
     mcentral_drain(0, CLASS(64));
     CHECK(count_draining(objects, SPARSE_SPANS) == 0);

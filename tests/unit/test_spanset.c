@@ -20,7 +20,7 @@ static struct span *make(unsigned free) {
 
 static struct span *make_in(struct spanset *set, unsigned free) {
     struct span *span = make(free);
-    spanset_add(set, span);
+    spanset_add(set, span, span_bucket(span));
     return span;
 }
 
@@ -49,7 +49,7 @@ static void add_and_remove(void **state) {
     (void)state;
     spanset_remove(&set, span); /* it is in none */
     assert_true(spanset_is_empty(&set));
-    spanset_add(&set, span);
+    spanset_add(&set, span, span_bucket(span));
     assert_false(spanset_is_empty(&set));
     assert_int_equal(span->bucket, span_bucket(span));
     assert_true(spanset_is_valid(&set));
@@ -101,7 +101,7 @@ static void empty_pages(void **state) {
     assert_int_equal(set.empty_pages, 0);
     first = make_in(&set, OBJECTS);
     second = span_create(BASE, 3, size_class(1024));
-    spanset_add(&set, second);
+    spanset_add(&set, second, SPANSET_EMPTY);
     assert_int_equal(set.empty_pages, 4);
     assert_int_equal(spanset_emptiest(&set, SPANSET_DRAINING)->bucket, SPANSET_EMPTY);
     spanset_remove(&set, first);
@@ -121,7 +121,7 @@ static void draining(void **state) {
     void *object;
     (void)state;
     span_take(span, &object + 1, 1, false);
-    spanset_add_to(&set, span, SPANSET_DRAINING);
+    spanset_add(&set, span, SPANSET_DRAINING);
     assert_int_equal(set.draining_pages, 1);
     assert_true(spanset_is_valid(&set));
     assert_ptr_equal(spanset_fullest(&set), empty);
@@ -134,7 +134,7 @@ static void draining(void **state) {
     spanset_remove(&set, span);
     assert_int_equal(set.draining_pages, 0);
     assert_int_equal(spanset_bucket(span), 5);
-    spanset_add(&set, span);
+    spanset_add(&set, span, span_bucket(span));
     assert_int_equal(span->bucket, 5);
     span_destroy(empty);
     drain(&set);
