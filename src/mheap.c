@@ -16,6 +16,9 @@
 /* The least block that has others' pages given back; for less the calls take too long. */
 #define SURPLUS_FROM MIB
 
+/* Less than this much of holes is left alone. A table that doubles leaves as much at each step. */
+#define SURPLUS_SLACK (2 * MIB)
+
 static struct lock heap_lock = LOCK_INIT;
 static size_t pages_in_use;
 static size_t in_use_high; /* the most that pages_in_use was since mheap_idle asked last */
@@ -264,11 +267,12 @@ size_t mheap_large_size(size_t bytes) {
 }
 
 /* Holes that no large block fits into must not add up: once the pages that are backed exceed the
- * most that were in use at once, lately, by an eighth, a block that had to take others gives as
- * many of the holes back. It faults its own in, which takes longer. */
+ * most that were in use at once, lately, by an eighth and by 2 MiB, a block that had to take others
+ * gives as many of the holes back. It faults its own in, which takes longer. */
 static void release_surplus(size_t pages) {
     lock_acquire(&heap_lock);
-    size_t most = in_use_high + in_use_high / 8, backed = pages_in_use + pages_dirty;
+    size_t slack = max_size(in_use_high / 8, SURPLUS_SLACK >> PAGE_SHIFT);
+    size_t most = in_use_high + slack, backed = pages_in_use + pages_dirty;
     size_t surplus = backed > most ? backed - most : 0;
     lock_release(&heap_lock);
     if (surplus > 0) {
