@@ -12,6 +12,7 @@
 #include "fatal.h"
 #include "foreign.h"
 #include "depot.h"
+#include "largecache.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
@@ -59,10 +60,16 @@ static void small_free(unsigned class, void *object) {
     }
 }
 
+static unsigned shard(void) {
+    const struct mcache *cache = thread_cache();
+    return cache != NULL ? cache->shard : 0;
+}
+
 /* Before fresh pages are used, empty spans go back to the heap: of so many pages that it takes as
  * long as to fault the block's own in. */
 static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
-    struct span *span = mheap_alloc_large(size, align, MHEAP_BACKED);
+    struct span *span = largecache_take(shard(), size, align);
+    span = span != NULL ? span : mheap_alloc_large(size, align, MHEAP_BACKED);
     if (span == NULL) {
         mcentral_reclaim(8 * pages_for(size));
         span = mheap_alloc_large(size, align, MHEAP_ANY);
@@ -77,6 +84,7 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
 void alloc_release(void) {
     depot_release_all();
     stackpool_release();
+    largecache_release(SIZE_MAX);
 }
 
 /* One try, and one more after everything that is cached and shared has gone back to the heap. */
@@ -96,6 +104,7 @@ void alloc_leave(void) {
     if (look && scavenge(os_milliseconds())) {
         depot_trim_all();
         stackpool_trim();
+        largecache_trim();
     }
     void *deferred = thread_leave();
     while (deferred != NULL) {
@@ -176,7 +185,9 @@ static void large_free(struct arena *arena, struct span *span, void *block) {
     if (!arena_claim_large(arena, (uintptr_t)block, span)) {
         fatal_misuse("free", block, "double free or wild pointer: no block in use is there");
     }
-    mheap_free(span);
+    if (!largecache_put(shard(), span)) {
+        mheap_free(span);
+    }
 }
 
 static void free_outside(void *pointer) {

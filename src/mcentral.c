@@ -3,6 +3,7 @@
 
 #include "arena.h"
 #include "fatal.h"
+#include "largecache.h"
 #include "lock.h"
 #include "mheap.h"
 #include "spanset.h"
@@ -175,7 +176,7 @@ static size_t take_empty_locked(struct mcentral *central, size_t keep, struct sp
 
 void mcentral_reclaim(size_t pages) {
     struct span *empty = NULL;
-    size_t got = 0;
+    size_t got = largecache_release(pages);
     if (atomic_load_explicit(&with_spare, memory_order_relaxed) == 0) {
         return;
     }

@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "guard.h"
 #include "depot.h"
+#include "largecache.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "persistent.h"
@@ -34,12 +35,23 @@ static void read_stacks(struct goalloc_stack_stats *out) {
     };
 }
 
+/* With the blocks that are kept among the free pages. */
+static struct mheap_stats heap_stats(void) {
+    size_t blocks, kept = largecache_bytes(&blocks);
+    struct mheap_stats stats = mheap_get_stats();
+    stats.in_use = minus(stats.in_use, kept);
+    stats.large = minus(stats.large, kept);
+    stats.large_blocks = minus(stats.large_blocks, blocks);
+    stats.free_dirty += kept;
+    return stats;
+}
+
 /* The modules' counts. Their locks are only taken where a signal handler that allocates knows of
  * it; in a handler that interrupted the heap all is 0. */
 static struct mheap_stats read_heap(void) {
     struct mheap_stats stats = {0};
     if (thread_enter_without_cache()) {
-        stats = mheap_get_stats();
+        stats = heap_stats();
         alloc_leave();
     }
     return stats;
@@ -60,7 +72,7 @@ static struct class_stats read_class(unsigned class) {
 }
 
 static void read_all(struct goalloc_stats *out) {
-    struct mheap_stats heap = mheap_get_stats();
+    struct mheap_stats heap = heap_stats();
     struct goalloc_stack_stats stacks;
     read_stacks(&stacks);
     size_t out_of_spans = 0, depots = 0, spans = 0;

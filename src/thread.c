@@ -17,6 +17,7 @@
 #include "arena.h"
 #include "fatal.h"
 #include "guard.h"
+#include "largecache.h"
 #include "lock.h"
 #include "magazine.h"
 #include "depot.h"
@@ -61,6 +62,7 @@ static void reset_locks(void) {
     mheap_reset_in_child();
     guard_reset_in_child();
     quarantine_reset_in_child();
+    largecache_reset_in_child();
     magazine_reset_in_child();
     mcentral_reset_in_child();
     depot_reset_in_child();

@@ -13,8 +13,8 @@
 
 namespace {
 
-constexpr int thread_count = 1000;
-constexpr int warm_up = 100;
+constexpr int thread_count = 2000;
+constexpr int warm_up = 1000;
 
 std::atomic<int> late_objects_destroyed;
 

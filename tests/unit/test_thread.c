@@ -125,6 +125,7 @@ TEST_IN_CHILD(deferred_frees_are_drained) {
     CHECK(mheap_get_stats().large_blocks == 5);
     mcache_front.busy = false; /* the interrupted operation goes on, and ends like this one: */
     alloc_free(blocks[4]);
+    alloc_release();
     CHECK(mheap_get_stats().large_blocks == 0);
     mcache_flush(thread_cache());
     CHECK(mcentral_get_stats(size_class(64)).out == 0);

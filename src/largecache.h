@@ -1,0 +1,38 @@
+/*
+ * Large blocks that were freed, kept as they are for the next request of their size: where several
+ * threads take and drop buffers of some 100 KiB, they do not wait for each other at the lock of the
+ * heap. A stack for each size below 1 MiB and shard, with a lock of its
+ * own, bounded by bytes. What is kept goes back to the heap before that uses fresh pages, and when
+ * nobody has needed it for a while. See README.md.
+ *
+ * A kept block has no entry in the page table, as if its pages were free.
+ */
+#ifndef GOALLOC_LARGECACHE_H
+#define GOALLOC_LARGECACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "span.h"
+
+/* A block for a request of so many bytes, not zero, at a multiple of align, of the shard or else of
+ * another; NULL: none is kept. Any number stands for a shard. */
+struct span *largecache_take(unsigned shard, size_t bytes, size_t align);
+
+/* Keeps a block that is in use no more, and in no page table; false: it is still the caller's. */
+bool largecache_put(unsigned shard, struct span *span);
+
+/* Gives kept blocks back to the heap, large ones first, until they have so many pages. Returns
+ * their pages; fewer: there were no more. */
+size_t largecache_release(size_t pages);
+
+/* Gives those back that nobody has needed since the last call. */
+void largecache_trim(void);
+
+/* The bytes of all kept blocks, and how many there are. */
+size_t largecache_bytes(size_t *blocks);
+
+/* In the child of a fork. */
+void largecache_reset_in_child(void);
+
+#endif

@@ -1,0 +1,205 @@
+/* Large blocks that were freed: which are kept, who gets them, and when they go back. Each test has
+ * a heap of its own. */
+#include "support.h"
+
+#include <sys/single_threaded.h>
+
+#include "arena.h"
+#include "largecache.h"
+#include "mheap.h"
+
+enum { SHARDS = 4, THREADS = 4, ROUNDS = 20000, KEPT = 16 };
+
+/* A block that is in no page table any more, as a free leaves it. */
+static struct span *freed(size_t bytes, size_t align) {
+    struct span *span = mheap_alloc_large(bytes, align, MHEAP_ANY);
+    CHECK(span != NULL && arena_claim_large(&arenas[0], span->base, span));
+    return span;
+}
+
+/* After it the C library knows of several threads; while there is one, nothing is kept. */
+static void idle_thread(unsigned index) {
+    (void)index;
+}
+
+static size_t kept_blocks(void) {
+    size_t blocks;
+    largecache_bytes(&blocks);
+    return blocks;
+}
+
+static void check_empty(void) {
+    largecache_release(SIZE_MAX);
+    CHECK(kept_blocks() == 0 && mheap_get_stats().in_use == 0 && mheap_is_valid());
+}
+
+TEST_IN_CHILD(one_thread_keeps_nothing) {
+    (void)unused;
+    if (!__libc_single_threaded) {
+        skip_child("a sanitizer has a thread of its own");
+    }
+    struct span *span = freed(64 * KIB, PAGE_SIZE);
+    CHECK(!largecache_put(0, span));
+    mheap_free(span);
+    check_empty();
+}
+
+/* For every size of which blocks are kept, and those about it. */
+TEST_IN_CHILD(blocks_come_back) {
+    (void)unused;
+    run_threads(1, idle_thread);
+    for (size_t bytes = 32 * KIB + 1; bytes < MIB + 200 * KIB; bytes += 3 * KIB) {
+        struct span *span = freed(bytes, PAGE_SIZE);
+        bool keeps = mheap_large_size(bytes) < MIB;
+        CHECK(largecache_put(1, span) == keeps);
+        if (!keeps) {
+            mheap_free(span);
+            continue;
+        }
+        CHECK(arena_span(span->base) == NULL && kept_blocks() == 1);
+        CHECK(largecache_take(1, bytes + mheap_large_size(bytes) / 2, PAGE_SIZE) == NULL);
+        CHECK(largecache_take(1, bytes, PAGE_SIZE) == span && span->needs_zero);
+        CHECK(arena_span(span->base) == span && kept_blocks() == 0);
+        mheap_free(span);
+    }
+    check_empty();
+}
+
+/* The last one first; one of another shard if there is none. */
+TEST_IN_CHILD(own_shard_first) {
+    struct span *spans[SHARDS];
+    (void)unused;
+    run_threads(1, idle_thread);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        spans[i] = freed(100000, PAGE_SIZE);
+        CHECK(largecache_put(i, spans[i]));
+    }
+    CHECK(largecache_take(2, 100000, PAGE_SIZE) == spans[2]);
+    CHECK(largecache_take(2, 100000, PAGE_SIZE) == spans[3]);
+    CHECK(largecache_put(0, spans[2]));
+    CHECK(largecache_take(0, 100000, PAGE_SIZE) == spans[2]);
+    CHECK(largecache_take(SHARDS, 100000, PAGE_SIZE) == spans[0]);
+    CHECK(largecache_take(SHARDS, 100000, PAGE_SIZE) == spans[1]);
+    CHECK(largecache_take(0, 100000, PAGE_SIZE) == NULL);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        mheap_free(spans[i]);
+    }
+    check_empty();
+}
+
+TEST_IN_CHILD(alignment_counts) {
+    (void)unused;
+    run_threads(1, idle_thread);
+    struct span *span = freed(64 * KIB, MIB), *other = freed(64 * KIB, PAGE_SIZE);
+    CHECK(other->base % MIB != 0);
+    CHECK(largecache_put(0, other) && largecache_take(0, 64 * KIB, MIB) == NULL);
+    CHECK(largecache_put(0, span) && largecache_take(0, 64 * KIB, MIB) == span);
+    mheap_free(span);
+    check_empty();
+}
+
+/* A megabyte of each size and shard. */
+TEST_IN_CHILD(bounded) {
+    (void)unused;
+    run_threads(1, idle_thread);
+    for (size_t bytes = 40 * KIB; bytes < MIB; bytes *= 2) {
+        size_t most = MIB / mheap_large_size(bytes), count = 0;
+        struct span *span;
+        while (largecache_put(0, span = freed(bytes, PAGE_SIZE))) {
+            count++;
+        }
+        CHECK(count == most);
+        mheap_free(span);
+    }
+    check_empty();
+}
+
+TEST_IN_CHILD(release_by_pages) {
+    (void)unused;
+    run_threads(1, idle_thread);
+    CHECK(largecache_release(1) == 0);
+    for (unsigned i = 0; i < 10; i++) {
+        CHECK(largecache_put(i, freed(64 * KIB, PAGE_SIZE)));
+    }
+    size_t each = (64 * KIB) >> PAGE_SHIFT;
+    CHECK(largecache_release(1) == each && kept_blocks() == 9);
+    CHECK(largecache_release(3 * each) == 3 * each && kept_blocks() == 6);
+    CHECK(largecache_release(SIZE_MAX) == 6 * each);
+    check_empty();
+}
+
+/* What was there all the time between two looks. */
+TEST_IN_CHILD(idle_blocks_go_back) {
+    struct span *spans[5];
+    (void)unused;
+    run_threads(1, idle_thread);
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK(largecache_put(0, freed(64 * KIB, PAGE_SIZE)));
+    }
+    largecache_trim();
+    CHECK(kept_blocks() == 5);
+    for (unsigned i = 0; i < 3; i++) {
+        spans[i] = largecache_take(0, 64 * KIB, PAGE_SIZE);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(arena_claim_large(&arenas[0], spans[i]->base, spans[i]));
+        CHECK(largecache_put(0, spans[i]));
+    }
+    largecache_trim();
+    CHECK(kept_blocks() == 3);
+    largecache_trim();
+    CHECK(kept_blocks() == 0);
+    check_empty();
+}
+
+static void churn(unsigned index) {
+    struct span *spans[KEPT] = {NULL};
+    uint64_t seed = index + 1;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        unsigned at = (unsigned)random_below(&seed, KEPT);
+        size_t bytes = 40 * KIB << at % 4;
+        if (spans[at] != NULL) {
+            CHECK(is_filled((void *)spans[at]->base, 64, index + at));
+            CHECK(arena_claim_large(arena_of(spans[at]->base), spans[at]->base, spans[at]));
+            if (!largecache_put(index, spans[at])) {
+                mheap_free(spans[at]);
+            }
+            spans[at] = NULL;
+        } else {
+            struct span *span = largecache_take(index, bytes, PAGE_SIZE);
+            spans[at] = span != NULL ? span : mheap_alloc_large(bytes, PAGE_SIZE, MHEAP_ANY);
+            CHECK(spans[at] != NULL && span_bytes(spans[at]) >= bytes);
+            fill((void *)spans[at]->base, 64, index + at);
+        }
+        if (i % 1000 == 0) {
+            largecache_trim();
+            largecache_release(8);
+        }
+    }
+    for (unsigned at = 0; at < KEPT; at++) {
+        if (spans[at] != NULL) {
+            mheap_free(spans[at]);
+        }
+    }
+}
+
+TEST_IN_CHILD(many_threads) {
+    (void)unused;
+    run_threads(1, idle_thread);
+    run_threads(THREADS, churn);
+    check_empty();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_thread_keeps_nothing),
+        cmocka_unit_test(blocks_come_back),
+        cmocka_unit_test(own_shard_first),
+        cmocka_unit_test(alignment_counts),
+        cmocka_unit_test(bounded),
+        cmocka_unit_test(release_by_pages),
+        cmocka_unit_test(idle_blocks_go_back),
+        cmocka_unit_test(many_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
