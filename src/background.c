@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "depot.h"
+#include "largecache.h"
 #include "mheap.h"
 #include "options.h"
 #include "os.h"
@@ -47,6 +48,7 @@ static size_t tick_until_quiet(void) {
         if (scavenge(os_milliseconds())) {
             depot_trim_all();
             stackpool_trim();
+            largecache_trim();
         }
         size_t now = free_dirty();
         ticks = now == before ? ticks : 0;

@@ -23,7 +23,7 @@ struct bin {
 } __attribute__((aligned(CACHE_LINE)));
 
 static struct bin bins[SHARDS * BINS];
-static atomic_bool any; /* something was kept since all was given back */
+static atomic_bool any; /* there may be kept blocks */
 
 /* 1 <= pages < PAGES_END */
 static struct bin *bin_of(unsigned shard, size_t pages) {
@@ -113,11 +113,12 @@ size_t largecache_release(size_t pages) {
     if (!atomic_load_explicit(&any, memory_order_relaxed)) {
         return 0;
     }
+    atomic_store_explicit(&any, false, memory_order_relaxed); /* a put from now on says so again */
     for (unsigned i = SHARDS * BINS; i-- > 0 && released < pages;) {
         released += release_bin(&bins[i], UINT32_MAX, pages - released);
     }
-    if (released < pages) {
-        atomic_store_explicit(&any, false, memory_order_relaxed);
+    if (released >= pages) {
+        atomic_store_explicit(&any, true, memory_order_relaxed);
     }
     return released;
 }
