@@ -22,8 +22,8 @@ struct span *largecache_take(unsigned shard, size_t bytes, size_t align);
 /* Keeps a block that is in use no more, and in no page table; false: it is still the caller's. */
 bool largecache_put(unsigned shard, struct span *span);
 
-/* Gives kept blocks back to the heap, large ones first, until they have so many pages. Returns
- * their pages; fewer: there were no more. */
+/* Gives kept blocks back to the heap, of each shard the large ones first, until they have so many
+ * pages. Returns their pages; fewer: there were no more. */
 size_t largecache_release(size_t pages);
 
 /* Gives those back that nobody has needed since the last call. */

@@ -16,9 +16,8 @@
 
 enum { SPANSET_EMPTY = SPAN_BUCKETS, SPANSET_DRAINING, SPANSET_BUCKETS };
 
-/* Bit i of listed is set when bucket[i] is not empty. bucket[i] holds spans with free > 0 that
- * spanset_bucket wanted there when they were added, and whose field `bucket` is i. All zero: no
- * spans. */
+/* Bit i of listed is set when bucket[i] is not empty. bucket[i] holds spans with free > 0 that were
+ * added to it, and whose field `bucket` is i. All zero: no spans. */
 struct spanset {
     uint32_t listed;
     uint32_t empty_pages;

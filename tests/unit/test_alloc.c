@@ -42,7 +42,6 @@ TEST_IN_CHILD(realloc_elsewhere) {
     static const size_t sizes[] = {20, 1000, 32768, 40000, 500000, MIB, 3 * MIB + 1, 40 * MIB};
     (void)unused;
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-        alloc_release();
         void *old = filled(sizes[i], 1), *behind = filled(sizes[i], 2);
         size_t more = 2 * sizes[i] + 33;
         char *block = alloc_realloc(old, more);
@@ -55,7 +54,6 @@ TEST_IN_CHILD(realloc_elsewhere) {
         alloc_free(behind);
         alloc_free(block);
     }
-    alloc_release();
     CHECK(mheap_get_stats().large_blocks == 0);
 }
 
@@ -64,7 +62,6 @@ TEST_IN_CHILD(realloc_from_large_to_small) {
     void *block = filled(5 * MIB, 1);
     block = alloc_realloc(block, 20000);
     CHECK(alloc_usable_size(block) == 20480 && is_filled(block, 20000, 1));
-    alloc_release();
     CHECK(mheap_get_stats().large_blocks == 0);
     block = alloc_realloc(block, 3);
     CHECK(alloc_usable_size(block) == 8 && is_filled(block, 3, 1));
@@ -100,7 +97,6 @@ TEST_IN_CHILD(realloc_at_random) {
         CHECK(is_filled(blocks[at], sizes[at], at));
         alloc_free(blocks[at]);
     }
-    alloc_release();
     CHECK(mheap_get_stats().large_blocks == 0 && mheap_is_valid());
 }
 
@@ -182,7 +178,6 @@ TEST_IN_CHILD(every_alignment) {
             alloc_free(blocks[i]);
         }
     }
-    alloc_release();
     CHECK(mheap_get_stats().large_blocks == 0);
 }
 
