@@ -122,7 +122,8 @@ static void rebuild_upper(struct pagemap *map, unsigned from) {
 void pagemap_extend(struct pagemap *map, size_t chunk_count) {
     unsigned old_top = map->top;
     map->chunk_count = chunk_count;
-    while (map->top < PAGEMAP_LEVELS - 1 && pagemap_level_entries(chunk_count, map->top) > 1) {
+    while (map->top < PAGEMAP_LEVELS - 1 &&
+           pagemap_level_entries(chunk_count, map->top) > PAGEMAP_TOP_MOST) {
         map->top++;
     }
     rebuild_upper(map, old_top + 1);
@@ -209,7 +210,7 @@ size_t pagemap_find(struct pagemap *map, enum page_set set, size_t n) {
         if (page != PAGEMAP_NONE) {
             return found * CHUNK_PAGES + page;
         }
-        map->level[0][found] = summarize_chunk(&map->chunks[found]);
+        map->level[0][found].set[set] = summarize_words(map->chunks[found].bits[set]);
         update_upper(map, found, found);
     }
 }

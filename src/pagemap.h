@@ -9,7 +9,8 @@
  * A chunk is 512 pages. level[0] has, for each chunk and each set, the run at its start, the
  * longest run and the run at its end; each entry of a higher level sums up eight of the level
  * below. A search for a run of n pages reads a handful of entries a level. Only as many levels are
- * in use as the heap is high, so that a small process touches none of the upper ones.
+ * in use as the heap is high: one up to 64 MiB, so that a small process touches none of the upper
+ * ones, and has none to keep right.
  *
  * The caller owns the memory and the locking. See README.md.
  */
@@ -28,7 +29,8 @@ enum {
     CHUNK_PAGES = 512,
     CHUNK_WORDS = CHUNK_PAGES / WORD_BITS,
     PAGEMAP_FANOUT = 8,
-    PAGEMAP_LEVELS = 5,
+    PAGEMAP_TOP_MOST = 16,
+    PAGEMAP_LEVELS = 4,
 };
 
 #define PAGEMAP_NONE SIZE_MAX
@@ -53,7 +55,7 @@ struct pagemap {
     struct page_chunk *chunks;                  /* zero beyond chunk_count */
     struct page_summary *level[PAGEMAP_LEVELS]; /* likewise */
     size_t chunk_count;
-    unsigned top; /* the lowest level that has a single entry, or the last one */
+    unsigned top; /* the lowest level of PAGEMAP_TOP_MOST entries at most, or the last one */
 };
 
 /* The entries that level needs for so many chunks. */

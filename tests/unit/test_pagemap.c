@@ -184,29 +184,29 @@ static void one_chunk(void **state) {
     run_walk(1, 0, 10000, 1);
 }
 
-static void nine_chunks(void **state) {
+static void sixteen_chunks(void **state) {
     (void)state;
-    run_walk(9, 2, 5000, 1);
+    run_walk(16, 0, 5000, 1);
 }
 
-static void seventy_chunks(void **state) {
+static void seventeen_chunks(void **state) {
     (void)state;
-    run_walk(70, 3, 3000, 1);
+    run_walk(17, 1, 5000, 1);
 }
 
-static void six_hundred_chunks(void **state) {
+static void two_hundred_chunks(void **state) {
     (void)state;
-    run_walk(600, 4, 400, 20);
+    run_walk(200, 2, 1000, 1);
 }
 
-/* One more level than there are: the highest has several entries. */
-static void five_thousand_chunks(void **state) {
+/* More than the levels are for: the highest has many entries. */
+static void nine_thousand_chunks(void **state) {
     (void)state;
-    run_walk(5000, 4, 60, 20);
+    run_walk(9000, 3, 60, 20);
 }
 
 static void extending(void **state) {
-    static const size_t sizes[] = {2, 3, 8, 9, 20, 64, 65, 70, 200};
+    static const size_t sizes[] = {2, 3, 8, 16, 17, 70, 128, 129, 200};
     struct model model;
     (void)state;
     create(&model, 1, 200);
@@ -225,11 +225,11 @@ static void extending(void **state) {
 
 /* The lowest run of all, wherever it lies across words, chunks and entries. */
 static void first_fit_across_borders(void **state) {
-    static const size_t borders[] = {64, 512, 8 * 512, 64 * 512};
+    static const size_t borders[] = {64, 512, 8 * 512, 64 * 512, 128 * 512};
     static const size_t lengths[] = {2, 63, 64, 65, 511, 513, 1024, 5000};
     struct model model;
     (void)state;
-    create(&model, 70, 70);
+    create(&model, 200, 200);
     for (size_t b = 0; b < COUNT_OF(borders); b++) {
         for (size_t l = 0; l < COUNT_OF(lengths); l++) {
             size_t n = lengths[l], page = borders[b] - min_size(n / 2, borders[b]);
@@ -249,7 +249,7 @@ static void first_fit_across_borders(void **state) {
 static void rebuilding(void **state) {
     struct model model;
     (void)state;
-    create(&model, 70, 70);
+    create(&model, 200, 200);
     walk(&model, 500, 100);
     for (size_t page = 0; page < model.count; page += 77) {
         if (model.pages[page] == USED) {
@@ -270,10 +270,10 @@ static void rebuilding(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_chunk),
-        cmocka_unit_test(nine_chunks),
-        cmocka_unit_test(seventy_chunks),
-        cmocka_unit_test(six_hundred_chunks),
-        cmocka_unit_test(five_thousand_chunks),
+        cmocka_unit_test(sixteen_chunks),
+        cmocka_unit_test(seventeen_chunks),
+        cmocka_unit_test(two_hundred_chunks),
+        cmocka_unit_test(nine_thousand_chunks),
         cmocka_unit_test(extending),
         cmocka_unit_test(first_fit_across_borders),
         cmocka_unit_test(rebuilding),
