@@ -11,6 +11,10 @@
 #define PAGES_END (MIB >> PAGE_SHIFT)
 #define KEPT_BYTES MIB
 
+/* One thread waits for no lock, but only for the heap to look for pages. Of all sizes together it
+ * keeps this part of the heap. */
+enum { KEPT_ALONE = 16 };
+
 /* Eight bins for each doubling of the pages, as in mheap_large_size. */
 enum { SHARDS = 4, BINS = 40 };
 
@@ -23,7 +27,8 @@ struct bin {
 } __attribute__((aligned(CACHE_LINE)));
 
 static struct bin bins[SHARDS * BINS];
-static atomic_bool any; /* there may be kept blocks */
+static atomic_bool any;   /* there may be kept blocks */
+static size_t kept_alone; /* the bytes kept, but for those that came or went among threads */
 
 /* 1 <= pages < PAGES_END */
 static struct bin *bin_of(unsigned shard, size_t pages) {
@@ -58,6 +63,9 @@ static struct span *pop(struct bin *bin, size_t align) {
     lock_acquire(&bin->lock);
     struct span *span = pop_locked(bin, align);
     lock_release(&bin->lock);
+    if (__libc_single_threaded && span != NULL) {
+        kept_alone -= min_size(kept_alone, span_bytes(span));
+    }
     return span;
 }
 
@@ -74,20 +82,26 @@ struct span *largecache_take(unsigned shard, size_t bytes, size_t align) {
     return span;
 }
 
-/* One thread waits for no lock, and what it is to save is memory. A block made near the end of
- * memory may have a size that no request is rounded to. */
+static bool has_room_locked(const struct bin *bin, size_t bytes) {
+    return __libc_single_threaded ? kept_alone + bytes <= mheap_in_use() / KEPT_ALONE
+                                  : (bin->count + 1) * bytes <= KEPT_BYTES;
+}
+
+/* A block made near the end of memory may have a size that no request is rounded to. */
 bool largecache_put(unsigned shard, struct span *span) {
-    if (__libc_single_threaded || span->pages >= PAGES_END ||
-        mheap_large_size(span_bytes(span)) != span_bytes(span)) {
+    if (span->pages >= PAGES_END || mheap_large_size(span_bytes(span)) != span_bytes(span)) {
         return false;
     }
     struct bin *bin = bin_of(shard, span->pages);
     lock_acquire(&bin->lock);
-    bool room = (bin->count + 1) * span_bytes(span) <= KEPT_BYTES;
+    bool room = has_room_locked(bin, span_bytes(span));
     if (room) {
         span->next = bin->first;
         bin->first = span;
         bin->count++;
+        if (__libc_single_threaded) {
+            kept_alone += span_bytes(span);
+        }
     }
     lock_release(&bin->lock);
     if (room && !atomic_load_explicit(&any, memory_order_relaxed)) {

@@ -1,9 +1,9 @@
 /*
- * Large blocks that were freed, kept as they are for the next request of their size: where several
- * threads take and drop buffers of some 100 KiB, they do not wait for each other at the lock of the
- * heap. A stack for each size below 1 MiB and shard, with a lock of its
- * own, bounded by bytes. What is kept goes back to the heap before that uses fresh pages, and when
- * nobody has needed it for a while. See README.md.
+ * Large blocks that were freed, kept as they are for the next request of their size: a program that
+ * takes and drops buffers of some 100 KiB need not have the heap look for pages each time, nor wait
+ * for its lock where there are several threads. A stack for each size below 1 MiB and shard, with a
+ * lock of its own, bounded by bytes. What is kept goes back to the heap before that uses fresh
+ * pages, and when nobody has needed it for a while. See README.md.
  *
  * A kept block has no entry in the page table, as if its pages were free.
  */

@@ -374,6 +374,10 @@ size_t mheap_idle(void) {
 
 /* ---- statistics, fork, checks ---- */
 
+__attribute__((no_sanitize("thread"))) size_t mheap_in_use(void) {
+    return *(const volatile size_t *)&pages_in_use << PAGE_SHIFT;
+}
+
 size_t mheap_taken(void) {
     return atomic_load_explicit(&pages_taken, memory_order_relaxed);
 }

@@ -47,6 +47,9 @@ size_t mheap_release(size_t keep);
 /* The bytes of free pages that were never less since the last call: that much lay idle. */
 size_t mheap_idle(void);
 
+/* The bytes of all spans. A guess while others change it. */
+size_t mheap_in_use(void);
+
 /* The pages that spans have been made of since the start. */
 size_t mheap_taken(void);
 

@@ -17,7 +17,7 @@ static struct span *freed(size_t bytes, size_t align) {
     return span;
 }
 
-/* After it the C library knows of several threads; while there is one, nothing is kept. */
+/* After it the C library knows of several threads; while there is one, little is kept. */
 static void idle_thread(unsigned index) {
     (void)index;
 }
@@ -33,14 +33,29 @@ static void check_empty(void) {
     CHECK(kept_blocks() == 0 && mheap_get_stats().in_use == 0 && mheap_is_valid());
 }
 
-TEST_IN_CHILD(one_thread_keeps_nothing) {
+/* A sixteenth of the heap; and again as much after that was taken, or given back. */
+TEST_IN_CHILD(one_thread_keeps_little) {
+    enum { BYTES = MIB - 64 * KIB };
+    struct span *block = mheap_alloc_large(32 * MIB, PAGE_SIZE, MHEAP_ANY);
+    struct span *more = freed(512 * KIB, PAGE_SIZE);
     (void)unused;
     if (!__libc_single_threaded) {
         skip_child("a sanitizer has a thread of its own");
     }
-    struct span *span = freed(64 * KIB, PAGE_SIZE);
-    CHECK(!largecache_put(0, span));
-    mheap_free(span);
+    for (unsigned i = 0; i < 3; i++) {
+        struct span *first = freed(BYTES, PAGE_SIZE), *second = freed(BYTES, PAGE_SIZE);
+        CHECK(largecache_put(0, first) && largecache_put(0, second) && !largecache_put(0, more));
+        if (i == 0) {
+            largecache_release(SIZE_MAX);
+            continue;
+        }
+        CHECK(largecache_take(0, BYTES, PAGE_SIZE) == second);
+        CHECK(largecache_take(0, BYTES, PAGE_SIZE) == first);
+        mheap_free(first);
+        mheap_free(second);
+    }
+    mheap_free(more);
+    mheap_free(block);
     check_empty();
 }
 
@@ -192,7 +207,7 @@ TEST_IN_CHILD(many_threads) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_thread_keeps_nothing),
+        cmocka_unit_test(one_thread_keeps_little),
         cmocka_unit_test(blocks_come_back),
         cmocka_unit_test(own_shard_first),
         cmocka_unit_test(alignment_counts),
