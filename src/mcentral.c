@@ -276,7 +276,7 @@ static unsigned give_runs_locked(struct mcentral *central, unsigned shard, unsig
         struct span *span = own_span_locked(objects[given], shard, class);
         run = span == NULL ? 0
                            : span_give_run(span, objects + given, n - given, class_to_size[class]);
-        if (run > 0) {
+        if (run > 0 && span->free >= span->relist_at) {
             relist_locked(central, span, empty);
         }
         given += run;
@@ -286,9 +286,9 @@ static unsigned give_runs_locked(struct mcentral *central, unsigned shard, unsig
 
 /* False: the object is free already, or there is none at the address. */
 ALWAYS_INLINE bool give_one_locked(struct mcentral *central, struct span *span, uintptr_t address,
-                                   size_t size, struct span **empty) {
-    bool given = span_give(span, address, size);
-    if (UNLIKELY(given && span_bucket(span) != span->bucket)) {
+                                   struct span **empty) {
+    bool given = span_give(span, address);
+    if (UNLIKELY(given && span->free == span->relist_at)) {
         relist_locked(central, span, empty);
     }
     return given;
@@ -301,18 +301,18 @@ static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objec
                               void **rest, const char *call) {
     struct mcentral *central = &centrals[shard][class];
     struct span *empty = NULL;
-    size_t size = class_to_size[class];
     unsigned aside = 0;
     lock_acquire(&central->lock);
     unsigned i = give_runs_locked(central, shard, class, objects, n, &empty);
     for (; i < n; i++) {
-        struct span *span = arena_span((uintptr_t)objects[i]);
+        uintptr_t object = (uintptr_t)objects[i];
+        struct span *span = arena_span(object);
         if (UNLIKELY(span == NULL || span->class != class)) {
             break;
         }
         if (UNLIKELY(shard_of_span(span) != shard)) {
-            rest[aside++] = objects[i];
-        } else if (!give_one_locked(central, span, (uintptr_t)objects[i], size, &empty)) {
+            rest[aside++] = (void *)object;
+        } else if (!give_one_locked(central, span, object, &empty)) {
             break;
         }
     }
@@ -421,6 +421,7 @@ static void adopt_locked(struct mcentral *central, struct span *span) {
     count_span_locked(central, span);
     central->out += span->objects - span->free;
     span->bucket = SPAN_UNLISTED;
+    span->relist_at = 1;
     arena_set_class(span, span->class);
     if (span->free > 0) {
         spanset_add(&central->set, span, span_bucket(span));

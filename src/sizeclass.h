@@ -20,7 +20,7 @@ enum {
     CLASS_COUNT = 58, /* class 0 included, which stands for "no small object" */
     SIZE_STEP = 8,    /* the grain of size_to_class */
     MAX_SMALL_SIZE = 32768,
-    MAX_SPAN_BYTES = 131072, /* object_index is proven below this */
+    MAX_SPAN_BYTES = 131072, /* object_place is proven below this */
 };
 
 extern HIDDEN HOT_CONSTANT const uint16_t class_to_size[CLASS_COUNT];
@@ -51,9 +51,23 @@ static inline unsigned size_class_aligned(size_t align, size_t size) {
     return class;
 }
 
-/* offset / class_to_size[class] for offset < MAX_SPAN_BYTES, without a division. */
+/*
+ * offset / class_to_size[class] for offset < MAX_SPAN_BYTES, without a division: the upper half of
+ * the product with the class's magic number. The lower half is less than that number only when the
+ * division leaves no rest: Lemire, Kaser and Kurz, "Faster Remainder by Direct Computation" (2019).
+ */
+struct object_place {
+    uint32_t index;
+    bool exact;
+};
+
+ALWAYS_INLINE struct object_place object_place(uint32_t class_magic, size_t offset) {
+    uint64_t product = (uint64_t)offset * class_magic;
+    return (struct object_place){(uint32_t)(product >> 32), (uint32_t)product < class_magic};
+}
+
 ALWAYS_INLINE uint32_t object_index(uint32_t class_magic, size_t offset) {
-    return (uint32_t)((uint64_t)offset * class_magic >> 32);
+    return object_place(class_magic, offset).index;
 }
 
 #endif

@@ -103,7 +103,8 @@ static uint32_t magic_of(unsigned size) {
 static void prove_magic(unsigned size) {
     uint64_t magic = magic_of(size);
     for (uint64_t offset = 0; offset < MAX_SPAN; offset++) {
-        if (offset * magic >> 32 != offset / size) {
+        bool starts = (uint32_t)(offset * magic) < magic;
+        if (offset * magic >> 32 != offset / size || starts != (offset % size == 0)) {
             fprintf(stderr, "sizeclass_gen: magic of %u fails at %u\n", size, (unsigned)offset);
             exit(1);
         }

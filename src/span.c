@@ -18,11 +18,9 @@ static_assert(HEADER + INLINE_WORDS * sizeof(uint64_t) == CACHE_LINE, "one line 
 #define POOL(lines) FIXALLOC_INIT((lines)*CACHE_LINE, CACHE_LINE)
 static struct fixalloc pools[POOLS] = {POOL(1), POOL(2), POOL(3), POOL(5), POOL(9), POOL(17)};
 
-/* Of such a span: the types of objects, free and first_word; and emptiness is rounded up, which
- * must not lift a span with one object in use into the bucket of empty ones. */
+/* Of such a span: the types of objects, free and first_word. */
 enum { OBJECTS_MOST = 64 * 1024 / 8 };
 static_assert(OBJECTS_MOST <= UINT16_MAX && OBJECTS_MOST / WORD_BITS <= UINT8_MAX, "see above");
-static_assert(OBJECTS_MOST < ((uint32_t)SPAN_BUCKETS << 28) / OBJECTS_MOST, "see above");
 
 static_assert((17 * CACHE_LINE - HEADER) * 8 >= 64 * KIB / 8, "64 KiB of 8-byte objects");
 
@@ -52,7 +50,7 @@ struct span *span_create(uintptr_t base, size_t pages, unsigned class) {
         .base = base,
         .pages = (uint32_t)pages,
         .magic = class_to_magic[class],
-        .emptiness = objects == 0 ? 0 : ((uint32_t)SPAN_BUCKETS << 28) / (uint32_t)objects + 1,
+        .relist_at = 1,
         .objects = (uint16_t)objects,
         .free = (uint16_t)objects,
         .class = (uint8_t)class,

@@ -35,7 +35,7 @@ struct span {
     uint32_t pages;
     uint32_t magic; /* class_to_magic[class], or SPAN_GUARDED */
     union {
-        uint32_t emptiness; /* SPAN_BUCKETS / objects, times 2^28, rounded up: see span_bucket */
+        uint32_t relist_at; /* with so many free objects it goes to another bucket of the spanset */
         uint32_t stride;    /* of stacks: bytes from one to the next */
     };
     uint16_t objects;
@@ -90,17 +90,17 @@ ALWAYS_INLINE uintptr_t span_object(const struct span *span, uint32_t index) {
 
 /* Is this the address of an object, in use or not? Never true in the tail behind the last one. */
 ALWAYS_INLINE bool span_is_object(const struct span *span, uintptr_t address) {
-    uint32_t index = span_index(span, address);
-    return index < span->objects && span_object(span, index) == address;
+    struct object_place place = object_place(span->magic, address - span->base);
+    return place.exact && place.index < span->objects;
 }
 
 ALWAYS_INLINE bool span_object_is_free(const struct span *span, uint32_t index) {
     return span->bits[index / WORD_BITS] >> (index % WORD_BITS) & 1;
 }
 
-/* free * SPAN_BUCKETS / objects, without a division: SPAN_BUCKETS only when all are free. */
+/* SPAN_BUCKETS only when all are free. */
 ALWAYS_INLINE unsigned span_bucket(const struct span *span) {
-    return (unsigned)((uint64_t)span->free * span->emptiness >> 28);
+    return (unsigned)span->free * SPAN_BUCKETS / span->objects;
 }
 
 /* The following work on the objects of a small span, under the lock of its mcentral. */
@@ -152,7 +152,8 @@ static inline unsigned span_give_run(struct span *span, void *const *objects, un
                                      size_t size) {
     size_t stride = (uintptr_t)objects[1] - (uintptr_t)objects[0];
     size_t offset = (uintptr_t)objects[0] - span->base;
-    uint32_t index = object_index(span->magic, offset);
+    struct object_place place = object_place(span->magic, offset);
+    uint32_t index = place.index;
     unsigned run, room;
     if (stride == size) {
         room = span->objects - index;
@@ -162,7 +163,7 @@ static inline unsigned span_give_run(struct span *span, void *const *objects, un
         return 0;
     }
     run = span_count_run(objects, (unsigned)min_size(n, room), stride);
-    if (index * size != offset || index >= span->objects || run < SPAN_RUN_LEAST) {
+    if (!place.exact || index >= span->objects || run < SPAN_RUN_LEAST) {
         return 0;
     }
     uint32_t first = stride == size ? index : index - (run - 1);
@@ -176,14 +177,14 @@ static inline unsigned span_give_run(struct span *span, void *const *objects, un
 
 /* Gives one back. False: it is free already, or no object. No branch here depends on the order of
  * the objects: guessing it wrong costs more than all the rest. */
-ALWAYS_INLINE bool span_give(struct span *span, uintptr_t address, size_t size) {
+ALWAYS_INLINE bool span_give(struct span *span, uintptr_t address) {
     size_t offset = address - span->base;
-    uint32_t index = object_index(span->magic, offset);
-    if (UNLIKELY(index * size != offset || index >= span->objects)) {
+    struct object_place place = object_place(span->magic, offset);
+    if (UNLIKELY(!place.exact || place.index >= span->objects)) {
         return false;
     }
-    unsigned w = index / WORD_BITS;
-    uint64_t word = span->bits[w], bit = UINT64_C(1) << (index % WORD_BITS);
+    unsigned w = place.index / WORD_BITS;
+    uint64_t word = span->bits[w], bit = UINT64_C(1) << (place.index % WORD_BITS);
     if (UNLIKELY(word & bit)) {
         return false;
     }

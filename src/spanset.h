@@ -37,9 +37,17 @@ static inline void spanset_count(struct spanset *set, unsigned i, uint32_t pages
     }
 }
 
+/* How many free objects make a span leave bucket i for an emptier one. */
+static inline uint32_t spanset_bucket_end(const struct span *span, unsigned i) {
+    return i < SPANSET_EMPTY       ? ((i + 1) * span->objects + SPAN_BUCKETS - 1) / SPAN_BUCKETS
+           : i == SPANSET_DRAINING ? span->objects
+                                   : UINT32_MAX;
+}
+
 /* Adds a span that is in no set to a bucket. */
 static inline void spanset_add(struct spanset *set, struct span *span, unsigned i) {
     span->bucket = (uint8_t)i;
+    span->relist_at = spanset_bucket_end(span, i);
     span->prev = NULL;
     span->next = set->bucket[i];
     if (span->next != NULL) {
@@ -69,6 +77,7 @@ static inline void spanset_remove(struct spanset *set, struct span *span) {
     }
     spanset_count(set, i, -span->pages);
     span->bucket = SPAN_UNLISTED;
+    span->relist_at = 1;
 }
 
 /* Has it no spans at all? */

@@ -48,7 +48,8 @@ static void object_index_is_the_quotient(void **state) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         size_t size = class_to_size[class], quotient = 0, rest = 0;
         for (size_t offset = 0; offset < MAX_SPAN_BYTES; offset++) {
-            if (object_index(class_to_magic[class], offset) != quotient) {
+            struct object_place place = object_place(class_to_magic[class], offset);
+            if (place.index != quotient || place.exact != (rest == 0)) {
                 fail_msg("class %u, offset %zu", class, offset);
             }
             rest++;

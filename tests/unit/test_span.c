@@ -85,18 +85,17 @@ static void tail(void **state) {
 /* All objects are taken in ascending order, and given back one by one, each once. */
 static void check_take_and_give(struct span *span) {
     static void *objects[MOST_BYTES / 8];
-    size_t size = class_to_size[span->class];
     unsigned n = span->objects;
     assert_int_equal(span_take(span, objects + n, n, false), n);
     assert_int_equal(span->free, 0);
     assert_int_equal(span_take(span, objects, 1, false), 0);
     for (unsigned i = 0; i < n; i++) {
         assert_int_equal(objects[n - 1 - i], span_object(span, i));
-        assert_true(span_give(span, (uintptr_t)objects[n - 1 - i], size));
-        assert_false(span_give(span, (uintptr_t)objects[n - 1 - i], size));
-        assert_false(span_give(span, (uintptr_t)objects[n - 1 - i] + 1, size));
+        assert_true(span_give(span, (uintptr_t)objects[n - 1 - i]));
+        assert_false(span_give(span, (uintptr_t)objects[n - 1 - i]));
+        assert_false(span_give(span, (uintptr_t)objects[n - 1 - i] + 1));
     }
-    assert_false(span_give(span, span_object(span, n), size));
+    assert_false(span_give(span, span_object(span, n)));
     assert_int_equal(span->free, n);
     assert_true(span_is_valid(span));
 }

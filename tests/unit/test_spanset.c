@@ -129,7 +129,7 @@ static void draining(void **state) {
     assert_ptr_equal(spanset_fullest(&set), span);
     assert_null(spanset_emptiest(&set, SPANSET_DRAINING));
     assert_false(spanset_has_half_empty(&set));
-    assert_true(span_give(span, (uintptr_t)object, 1024));
+    assert_true(span_give(span, (uintptr_t)object));
     assert_int_equal(spanset_bucket(span), SPANSET_DRAINING);
     spanset_remove(&set, span);
     assert_int_equal(set.draining_pages, 0);
@@ -194,7 +194,7 @@ static void invalid_is_seen(void **state) {
     assert_true(spanset_is_valid(&set));
     span_take(empty, &object + 1, 1, false); /* and still among the empty ones */
     assert_false(spanset_is_valid(&set));
-    assert_true(span_give(empty, (uintptr_t)object, 1024));
+    assert_true(span_give(empty, (uintptr_t)object));
     drain(&set);
 }
 
