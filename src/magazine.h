@@ -36,17 +36,19 @@ struct magazine {
 
 static_assert(sizeof(struct magazine) == MAGAZINE_BYTES, "its end is at a multiple of its size");
 
-/* More of one size than this is not worth keeping in one magazine. */
+/* More of one size than this is not worth keeping in one magazine, but for a few. */
 #define MAGAZINE_WORTH (64 * KIB)
+enum { MAGAZINE_FEW = 8 };
 
 /* The largest capacity of magazines for objects of a size. */
 static inline unsigned magazine_capacity_most(size_t size) {
-    return (unsigned)max_size(2, min_size(MAGAZINE_WORTH / size, MAGAZINE_MOST));
+    return (unsigned)max_size(MAGAZINE_FEW, min_size(MAGAZINE_WORTH / size, MAGAZINE_MOST));
 }
 
 /* Is this the one? Without a division. */
 static inline bool magazine_is_largest(unsigned capacity, size_t size) {
-    return capacity >= MAGAZINE_MOST || (capacity >= 2 && (capacity + 1) * size > MAGAZINE_WORTH);
+    return capacity >= MAGAZINE_MOST ||
+           (capacity >= MAGAZINE_FEW && (capacity + 1) * size > MAGAZINE_WORTH);
 }
 
 /* Empty, of no capacity; NULL: no memory for it. */
