@@ -14,7 +14,8 @@ static bool bucket_is_valid(const struct spanset *set, unsigned i) {
     bool valid = (set->bucket[i] != NULL) == (set->listed >> i & 1);
     for (const struct span *span = set->bucket[i]; span != NULL; span = span->next) {
         valid &= span_is_valid(span) && span->bucket == i && span->prev == prev && span->free > 0 &&
-                 (span->free == span->objects) == (i == SPANSET_EMPTY);
+                 (span->free == span->objects) == (i == SPANSET_EMPTY) &&
+                 span->relist_at == spanset_bucket_end(span, i);
         prev = span;
     }
     return valid;
