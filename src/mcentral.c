@@ -247,8 +247,6 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
 
 /* ---- giving ---- */
 
-static_assert((int)MAGAZINE_MOST <= (int)WORD_BITS, "see span_give_run");
-
 static void fail_give(unsigned class, const struct span *span, void *object, const char *call) {
     uintptr_t address = (uintptr_t)object;
     if (span == NULL || span->class != class || span_is_object(span, address)) {
