@@ -13,6 +13,11 @@ ALWAYS_INLINE unsigned bits_lowest(uint64_t word) {
     return (unsigned)__builtin_ctzll(word);
 }
 
+/* The highest one's; word is not 0. */
+ALWAYS_INLINE unsigned bits_highest(uint64_t word) {
+    return WORD_BITS - 1 - (unsigned)__builtin_clzll(word);
+}
+
 /* The run of ones that begins at bit 0. */
 ALWAYS_INLINE unsigned bits_trailing_ones(uint64_t word) {
     return ~word == 0 ? WORD_BITS : (unsigned)__builtin_ctzll(~word);

@@ -26,20 +26,27 @@ struct bin {
     struct span *first;
 } __attribute__((aligned(CACHE_LINE)));
 
-static struct bin bins[SHARDS * BINS];
-static atomic_bool any;   /* there may be kept blocks */
+static struct bin bins[SHARDS][BINS];
+static _Atomic uint64_t filled[SHARDS]; /* 0 in bit i, changed under bin i's lock: it is empty */
 static size_t kept_alone; /* the bytes kept, but for those that came or went among threads */
 
 /* 1 <= pages < PAGES_END */
-static struct bin *bin_of(unsigned shard, size_t pages) {
-    unsigned log = WORD_BITS - 1 - (unsigned)__builtin_clzll(pages);
-    size_t i = log <= 3 ? pages : 8 * (log - 2) + (pages >> (log - 3) & 7);
-    return &bins[shard % SHARDS * BINS + i];
+static unsigned bin_of(size_t pages) {
+    unsigned log = bits_highest(pages);
+    return (unsigned)(log <= 3 ? pages : 8 * (log - 2) + (pages >> (log - 3) & 7));
 }
 
-/* A guess, without the lock. */
-__attribute__((no_sanitize("thread"))) static bool has_some(const struct bin *bin) {
-    return *(struct span *const volatile *)&bin->first != NULL;
+static uint64_t filled_bins(unsigned shard) {
+    return atomic_load_explicit(&filled[shard], memory_order_relaxed);
+}
+
+static void note_locked(unsigned shard, unsigned i) {
+    uint64_t bit = UINT64_C(1) << i;
+    if (bins[shard][i].first == NULL) {
+        atomic_fetch_and_explicit(&filled[shard], ~bit, memory_order_relaxed);
+    } else if ((filled_bins(shard) & bit) == 0) {
+        atomic_fetch_or_explicit(&filled[shard], bit, memory_order_relaxed);
+    }
 }
 
 /* NULL: the first is not where it is wanted, or there is none. */
@@ -56,12 +63,14 @@ static struct span *pop_locked(struct bin *bin, size_t align) {
     return span;
 }
 
-static struct span *pop(struct bin *bin, size_t align) {
-    if (!has_some(bin)) {
-        return NULL;
-    }
+/* A bin whose last block has gone is found to be empty by the next one who wants something. */
+static struct span *pop(unsigned shard, unsigned i, size_t align) {
+    struct bin *bin = &bins[shard][i];
     lock_acquire(&bin->lock);
     struct span *span = pop_locked(bin, align);
+    if (span == NULL) {
+        note_locked(shard, i);
+    }
     lock_release(&bin->lock);
     if (__libc_single_threaded && span != NULL) {
         kept_alone -= min_size(kept_alone, span_bytes(span));
@@ -72,8 +81,9 @@ static struct span *pop(struct bin *bin, size_t align) {
 struct span *largecache_take(unsigned shard, size_t bytes, size_t align) {
     size_t pages = mheap_large_size(max_size(bytes, 1)) >> PAGE_SHIFT;
     struct span *span = NULL;
-    for (unsigned i = 0; span == NULL && i < SHARDS && pages < PAGES_END; i++) {
-        span = pop(bin_of(shard + i, pages), align);
+    for (unsigned n = 0; span == NULL && n < SHARDS && pages < PAGES_END; n++) {
+        unsigned i = bin_of(pages), from = (shard + n) % SHARDS;
+        span = filled_bins(from) >> i & 1 ? pop(from, i, align) : NULL;
     }
     if (span != NULL) {
         span->needs_zero = span->backed = true;
@@ -92,30 +102,29 @@ bool largecache_put(unsigned shard, struct span *span) {
     if (span->pages >= PAGES_END || mheap_large_size(span_bytes(span)) != span_bytes(span)) {
         return false;
     }
-    struct bin *bin = bin_of(shard, span->pages);
+    unsigned i = bin_of(span->pages), to = shard % SHARDS;
+    struct bin *bin = &bins[to][i];
     lock_acquire(&bin->lock);
     bool room = has_room_locked(bin, span_bytes(span));
     if (room) {
         span->next = bin->first;
         bin->first = span;
         bin->count++;
+        note_locked(to, i);
         if (__libc_single_threaded) {
             kept_alone += span_bytes(span);
         }
     }
     lock_release(&bin->lock);
-    if (room && !atomic_load_explicit(&any, memory_order_relaxed)) {
-        atomic_store_explicit(&any, true, memory_order_relaxed);
-    }
     return room;
 }
 
 /* ---- giving back ---- */
 
-static size_t release_bin(struct bin *bin, uint32_t blocks, size_t pages) {
+static size_t release_bin(unsigned shard, unsigned i, uint32_t blocks, size_t pages) {
     size_t released = 0;
     struct span *span;
-    while (blocks-- > 0 && released < pages && (span = pop(bin, 1)) != NULL) {
+    while (blocks-- > 0 && released < pages && (span = pop(shard, i, 1)) != NULL) {
         released += span->pages;
         mheap_free(span);
     }
@@ -124,27 +133,24 @@ static size_t release_bin(struct bin *bin, uint32_t blocks, size_t pages) {
 
 size_t largecache_release(size_t pages) {
     size_t released = 0;
-    if (!atomic_load_explicit(&any, memory_order_relaxed)) {
-        return 0;
-    }
-    atomic_store_explicit(&any, false, memory_order_relaxed); /* a put from now on says so again */
-    for (unsigned i = SHARDS * BINS; i-- > 0 && released < pages;) {
-        released += release_bin(&bins[i], UINT32_MAX, pages - released);
-    }
-    if (released >= pages) {
-        atomic_store_explicit(&any, true, memory_order_relaxed);
+    for (unsigned shard = 0; shard < SHARDS; shard++) {
+        uint64_t rest = filled_bins(shard);
+        for (; rest != 0 && released < pages; rest &= ~(UINT64_C(1) << bits_highest(rest))) {
+            released += release_bin(shard, bits_highest(rest), UINT32_MAX, pages - released);
+        }
     }
     return released;
 }
 
 void largecache_trim(void) {
-    for (unsigned i = 0; i < SHARDS * BINS; i++) {
-        if (has_some(&bins[i])) {
-            lock_acquire(&bins[i].lock);
-            uint32_t low = bins[i].low;
-            bins[i].low = bins[i].count - low;
-            lock_release(&bins[i].lock);
-            release_bin(&bins[i], low, SIZE_MAX);
+    for (unsigned shard = 0; shard < SHARDS; shard++) {
+        for (uint64_t rest = filled_bins(shard); rest != 0; rest &= rest - 1) {
+            struct bin *bin = &bins[shard][bits_lowest(rest)];
+            lock_acquire(&bin->lock);
+            uint32_t low = bin->low;
+            bin->low = bin->count - low;
+            lock_release(&bin->lock);
+            release_bin(shard, bits_lowest(rest), low, SIZE_MAX);
         }
     }
 }
@@ -155,12 +161,13 @@ size_t largecache_bytes(size_t *blocks) {
     size_t bytes = 0;
     *blocks = 0;
     for (unsigned i = 0; i < SHARDS * BINS; i++) {
-        lock_acquire(&bins[i].lock);
-        for (const struct span *span = bins[i].first; span != NULL; span = span->next) {
+        struct bin *bin = &bins[i / BINS][i % BINS];
+        lock_acquire(&bin->lock);
+        for (const struct span *span = bin->first; span != NULL; span = span->next) {
             bytes += span_bytes(span);
             *blocks += 1;
         }
-        lock_release(&bins[i].lock);
+        lock_release(&bin->lock);
     }
     return bytes;
 }
@@ -168,11 +175,13 @@ size_t largecache_bytes(size_t *blocks) {
 /* The lists change by single stores; only the counts may be wrong. */
 void largecache_reset_in_child(void) {
     for (unsigned i = 0; i < SHARDS * BINS; i++) {
-        if (lock_reset_in_child(&bins[i].lock)) {
-            bins[i].count = bins[i].low = 0;
-            for (const struct span *span = bins[i].first; span != NULL; span = span->next) {
-                bins[i].count++;
+        struct bin *bin = &bins[i / BINS][i % BINS];
+        if (lock_reset_in_child(&bin->lock)) {
+            bin->count = bin->low = 0;
+            for (const struct span *span = bin->first; span != NULL; span = span->next) {
+                bin->count++;
             }
+            note_locked(i / BINS, i % BINS);
         }
     }
 }

@@ -258,7 +258,7 @@ struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum m
  * byte moves rarely. What is never touched costs no memory. */
 static size_t large_pages(size_t bytes) {
     size_t pages = pages_for(bytes);
-    unsigned log = WORD_BITS - 1 - (unsigned)__builtin_clzll(pages);
+    unsigned log = bits_highest(pages);
     return log <= 3 ? pages : align_up(pages, (size_t)1 << (log - 3));
 }
 

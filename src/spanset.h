@@ -93,7 +93,7 @@ ALWAYS_INLINE struct span *spanset_fullest(const struct spanset *set) {
 /* One of those with the most, of the buckets below `end`; NULL: there is none. */
 ALWAYS_INLINE struct span *spanset_emptiest(const struct spanset *set, unsigned end) {
     uint64_t listed = set->listed & bits_mask(0, end);
-    return listed == 0 ? NULL : set->bucket[WORD_BITS - 1 - (unsigned)__builtin_clzll(listed)];
+    return listed == 0 ? NULL : set->bucket[bits_highest(listed)];
 }
 
 /* The span behind this one, from the fullest (span == NULL) to the emptiest; NULL: the end. */

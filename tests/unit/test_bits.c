@@ -69,6 +69,7 @@ static void compare(uint64_t word) {
     }
     if (word != 0) {
         assert_int_equal(bits_lowest(word), naive_find_run(word, 1));
+        assert_true(bit(word, bits_highest(word)) && word >> bits_highest(word) == 1);
     }
 }
 
