@@ -29,6 +29,7 @@ struct mcentral {
 static struct mcentral centrals[MCENTRAL_SHARDS][CLASS_COUNT];
 static _Atomic unsigned shards_used; /* the shards from this one on have never had a span */
 static _Atomic unsigned with_spare;  /* how many mcentrals have empty pages to spare */
+static struct lock reclaim_lock = LOCK_INIT;
 
 static unsigned shard_of_span(const struct span *span) {
     return atomic_load_explicit(&span->shard, memory_order_relaxed);
@@ -174,9 +175,19 @@ static size_t take_empty_locked(struct mcentral *central, size_t keep, struct sp
     return before - central->set.empty_pages;
 }
 
+/* Of large blocks one thread at a time: the others would give back what it has just kept. */
+static size_t reclaim_large(size_t pages) {
+    if (!lock_try(&reclaim_lock)) {
+        return 0;
+    }
+    size_t got = largecache_release(pages);
+    lock_release(&reclaim_lock);
+    return got;
+}
+
 void mcentral_reclaim(size_t pages) {
     struct span *empty = NULL;
-    size_t got = largecache_release(pages);
+    size_t got = reclaim_large(pages);
     if (atomic_load_explicit(&with_spare, memory_order_relaxed) == 0) {
         return;
     }
@@ -455,6 +466,7 @@ void mcentral_reset_in_child(void) {
         }
     }
     recount_with_spare();
+    lock_reset_in_child(&reclaim_lock);
 }
 
 /* Do the page tables have the class of all listed spans but those that drain? */
