@@ -78,7 +78,7 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
         return NULL;
     }
     *needs_zero = span->needs_zero;
-    return (void *)span->base;
+    return span_large_start(span);
 }
 
 void alloc_release(void) {
@@ -147,7 +147,7 @@ static void *alloc_large(size_t size, size_t align, const void *frame, bool *nee
         return from_emergency(size, align);
     }
     if (!IS_CHECKED(size, align, frame, &block, needs_zero)) {
-        WITH_RETRY(block, large_alloc(size, max_size(align, PAGE_SIZE), needs_zero));
+        WITH_RETRY(block, large_alloc(size, align, needs_zero));
     }
     alloc_leave();
     return block != NULL ? block : no_memory();
@@ -302,10 +302,12 @@ static void zero_pages(char *start, size_t size) {
 }
 
 static void zero_large(char *block, size_t size) {
-    bool by_page = size >= DISCARD_FROM && (uintptr_t)block % os_page_size() == 0;
-    size_t whole = by_page ? align_down(size, os_page_size()) : 0;
-    zero_pages(block, whole);
-    memset(block + whole, 0, size - whole);
+    size_t page = os_page_size();
+    size_t head = size < DISCARD_FROM ? size : -(uintptr_t)block & (page - 1);
+    size_t whole = align_down(size - head, page);
+    memset(block, 0, head);
+    zero_pages(block + head, whole);
+    memset(block + head + whole, 0, size - head - whole);
 }
 
 static SLOW_PATH void *calloc_slow(size_t bytes) {
@@ -363,19 +365,31 @@ static bool resize_in_place(struct span *span, size_t size) {
     return done;
 }
 
+/* With what lies before the block, which then begins where the old one did in its page. */
+static bool move_pages(struct span *to, const struct span *from) {
+    size_t bytes = span_bytes(from);
+    bool whole = (bytes | from->base | to->base) % os_page_size() == 0;
+    if (!whole || bytes > span_bytes(to) ||
+        !os_move_pages((void *)to->base, (void *)from->base, bytes)) {
+        return false;
+    }
+    to->lead = from->lead;
+    return true;
+}
+
 /* To new pages of the heap, without copying when the system can exchange them. Where the new ones
  * are backed by memory, copying is faster: an exchange would drop that, and each old page is to be
  * faulted in again when it is used next. */
 static void *resize_by_move(struct span *span, size_t size) {
-    size_t old_size = span_bytes(span);
-    void *old = (void *)span->base, *block = alloc_malloc(size);
+    void *old = span_large_start(span), *block = alloc_malloc(size + span_lead(span));
     if (block == NULL) {
         return NULL;
     }
-    bool whole = (old_size | (uintptr_t)old | (uintptr_t)block) % os_page_size() == 0;
-    const struct span *new = arena_span((uintptr_t)block); /* NULL: emergency memory */
-    if (new == NULL || new->backed || !whole || !os_move_pages(block, old, old_size)) {
-        memcpy(block, old, old_size);
+    struct span *new = arena_span((uintptr_t)block); /* NULL: emergency memory */
+    if (new != NULL && !new->backed && block == span_large_start(new) && move_pages(new, span)) {
+        block = span_large_start(new);
+    } else {
+        memcpy(block, old, span_block_size(span));
     }
     alloc_free(old);
     return block;

@@ -34,12 +34,16 @@ struct span *block_require_span(const char *call, const struct arena *arena, con
             fatal_misuse(call, pointer, "double free or wild pointer: no block in use is there");
         }
     }
-    uintptr_t start = arena_address(arena, page); /* of a large block, even if its span is gone */
     if (span->stack != 0) {
         fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
     }
-    if (span->class == 0 && start != address) {
-        block_fail_middle(call, pointer, span_bytes(span), (void *)start);
+    const void *start = span_large_start(span);
+    if (span->class == 0 && pointer > start) {
+        block_fail_middle(call, pointer, span_block_size(span), start);
+    }
+    if (span->class == 0 && pointer < start) {
+        fatal_misuse(call, pointer, "wild pointer: %zu bytes below a block of %zu bytes",
+                     (size_t)start - address, span_block_size(span));
     }
     return span;
 }

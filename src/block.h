@@ -20,8 +20,9 @@ static inline struct span *block_require(const char *call, const struct arena *a
                                          const void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     struct span *span = arena->page_span[arena_page(arena, address)];
-    bool starts = span != NULL && (span->class != 0 ? span_is_object(span, address)
-                                                    : span->stack == 0 && address % PAGE_SIZE == 0);
+    bool starts =
+        span != NULL && (span->class != 0 ? span_is_object(span, address)
+                                          : span->stack == 0 && pointer == span_large_start(span));
     if (UNLIKELY(!starts)) {
         block_fail(call, arena, pointer);
     }

@@ -15,8 +15,8 @@
  * keeps this part of the heap. */
 enum { KEPT_ALONE = 16 };
 
-/* Eight bins for each doubling of the pages, as in mheap_large_size. */
-enum { SHARDS = 4, BINS = 40 };
+/* Eight bins for each doubling of the pages, up to 127, and 24 for blocks of a page more. */
+enum { SHARDS = 4, ODD = 40 - 16, BINS = 40 + ODD };
 
 /* The blocks are linked by `next`. */
 struct bin {
@@ -30,10 +30,14 @@ static struct bin bins[SHARDS][BINS];
 static _Atomic uint64_t filled[SHARDS]; /* 0 in bit i, changed under bin i's lock: it is empty */
 static size_t kept_alone; /* the bytes kept, but for those that came or went among threads */
 
-/* 1 <= pages < PAGES_END */
+/* For blocks of just so many pages, 1 or more; BINS: they are not kept. */
 static unsigned bin_of(size_t pages) {
-    unsigned log = bits_highest(pages);
-    return (unsigned)(log <= 3 ? pages : 8 * (log - 2) + (pages >> (log - 3) & 7));
+    unsigned log = bits_highest(pages), shift = log <= 3 ? 0 : log - 3;
+    size_t rest = pages & (((size_t)1 << shift) - 1);
+    if (pages >= PAGES_END || rest > 1) {
+        return BINS;
+    }
+    return (unsigned)(8 * shift + (pages >> shift) + rest * ODD);
 }
 
 static uint64_t filled_bins(unsigned shard) {
@@ -79,14 +83,15 @@ static struct span *pop(unsigned shard, unsigned i, size_t align) {
 }
 
 struct span *largecache_take(unsigned shard, size_t bytes, size_t align) {
-    size_t pages = mheap_large_size(max_size(bytes, 1)) >> PAGE_SHIFT;
+    unsigned i = bin_of(mheap_large_pages(bytes, align));
     struct span *span = NULL;
-    for (unsigned n = 0; span == NULL && n < SHARDS && pages < PAGES_END; n++) {
-        unsigned i = bin_of(pages), from = (shard + n) % SHARDS;
+    for (unsigned n = 0; span == NULL && n < SHARDS && i < BINS; n++) {
+        unsigned from = (shard + n) % SHARDS;
         span = filled_bins(from) >> i & 1 ? pop(from, i, align) : NULL;
     }
     if (span != NULL) {
         span->needs_zero = span->backed = true;
+        mheap_place(span, bytes, align);
         arena_set_span(arena_of(span->base), span);
     }
     return span;
@@ -99,10 +104,10 @@ static bool has_room_locked(const struct bin *bin, size_t bytes) {
 
 /* A block made near the end of memory may have a size that no request is rounded to. */
 bool largecache_put(unsigned shard, struct span *span) {
-    if (span->pages >= PAGES_END || mheap_large_size(span_bytes(span)) != span_bytes(span)) {
+    unsigned i = bin_of(span->pages), to = shard % SHARDS;
+    if (i == BINS) {
         return false;
     }
-    unsigned i = bin_of(span->pages), to = shard % SHARDS;
     struct bin *bin = &bins[to][i];
     lock_acquire(&bin->lock);
     bool room = has_room_locked(bin, span_bytes(span));
@@ -133,7 +138,7 @@ static size_t release_bin(unsigned shard, unsigned i, uint32_t blocks, size_t pa
 
 size_t largecache_release(size_t pages) {
     size_t released = 0;
-    for (unsigned shard = 0; shard < SHARDS; shard++) {
+    for (unsigned shard = SHARDS; shard-- > 0;) {
         uint64_t rest = filled_bins(shard);
         for (; rest != 0 && released < pages; rest &= ~(UINT64_C(1) << bits_highest(rest))) {
             released += release_bin(shard, bits_highest(rest), UINT32_MAX, pages - released);

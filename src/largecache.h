@@ -15,8 +15,8 @@
 
 #include "span.h"
 
-/* A block for a request of so many bytes, not zero, at a multiple of align, of the shard or else of
- * another; NULL: none is kept. Any number stands for a shard. */
+/* A block for a request as of mheap_alloc_large, not zero, of the shard or else of another; NULL:
+ * none is kept. Any number stands for a shard. */
 struct span *largecache_take(unsigned shard, size_t bytes, size_t align);
 
 /* Keeps a block that is in use no more, and in no page table; false: it is still the caller's. */

@@ -28,6 +28,12 @@ static size_t dirty_low;   /* the least that pages_dirty was since mheap_idle as
 static size_t large_blocks;
 static _Atomic size_t pages_taken; /* see mheap_taken */
 
+/* From what size on a block's start is spread, over how many cache lines at most, and for how much
+ * of that there must be room. */
+#define SPREAD_FROM (128 * KIB)
+#define PLACES (4 * KIB / CACHE_LINE)
+#define LEAD_LEAST KIB
+
 /* Pages of one arena. */
 struct run {
     struct arena *arena;
@@ -266,6 +272,25 @@ size_t mheap_large_size(size_t bytes) {
     return large_pages(bytes) << PAGE_SHIFT;
 }
 
+static bool is_spread(size_t bytes, size_t align) {
+    return bytes >= SPREAD_FROM && align <= CACHE_LINE;
+}
+
+size_t mheap_large_pages(size_t bytes, size_t align) {
+    size_t lead = is_spread(bytes, align) ? LEAD_LEAST : 0;
+    return max_size(large_pages(max_size(bytes, 1)), pages_for(bytes + lead));
+}
+
+/* Arrays that are walked together would, if all began at a page, compete for the few lines that the
+ * processor's first cache has for each place of a page. So the places are spread, by the fraction
+ * of the page's number times the golden ratio: Knuth, "Sorting and Searching", 6.4. */
+void mheap_place(struct span *span, size_t bytes, size_t align) {
+    uint64_t page = span->base >> PAGE_SHIFT;
+    uint64_t places = min_size((span_bytes(span) - bytes) / CACHE_LINE + 1, PLACES);
+    uint64_t fraction = page * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    span->lead = (uint8_t)(is_spread(bytes, align) ? fraction * places >> 32 : 0);
+}
+
 /* Holes that no large block fits into must not add up: once the pages that are backed exceed the
  * most that were in use at once, lately, by an eighth and by 2 MiB, a block that had to take others
  * gives as many of the holes back. It faults its own in, which takes longer. */
@@ -285,7 +310,7 @@ static void release_surplus(size_t pages) {
 #define PAGES_MOST ((size_t)UINT32_MAX)
 
 struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages which) {
-    size_t exact = pages_for(max_size(bytes, 1)), pages = large_pages(max_size(bytes, 1));
+    size_t exact = pages_for(max_size(bytes, 1)), pages = mheap_large_pages(bytes, align);
     if (pages > PAGES_MOST || align >> PAGE_SHIFT > PAGES_MOST) {
         return NULL;
     }
@@ -293,6 +318,9 @@ struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages whic
     if (span == NULL && exact < pages &&
         which == MHEAP_ANY) { /* near the end of memory: not rounded */
         span = alloc_span(exact, exact, (struct contents){0}, align, which);
+    }
+    if (span != NULL) {
+        mheap_place(span, bytes, align);
     }
     if (span != NULL && !span->backed && bytes >= SURPLUS_FROM) {
         release_surplus(span->pages);
@@ -339,7 +367,8 @@ static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {
 
 bool mheap_resize(struct span *span, size_t bytes) {
     struct arena *arena = arena_of(span->base);
-    size_t pages = large_pages(bytes), first = arena_page(arena, span->base);
+    size_t pages = max_size(large_pages(bytes), pages_for(bytes + span_lead(span)));
+    size_t first = arena_page(arena, span->base);
     bool done = pages <= PAGES_MOST;
     lock_acquire(&heap_lock);
     if (pages > span->pages) {

@@ -24,9 +24,17 @@ enum mheap_pages { MHEAP_BACKED, MHEAP_ANY };
  * where pages have been in use already. */
 struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum mheap_pages which);
 
-/* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. A
- * large one that takes pages which are not backed may have others given back. */
+/* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. Where
+ * that is less than a page, the block may begin behind the start of its pages. A large one that
+ * takes pages which are not backed may have others given back. */
 struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages which);
+
+/* The pages that it takes for that. */
+size_t mheap_large_pages(size_t bytes, size_t align);
+
+/* Has a block for such a request begin somewhere in its first page, or at its start: see
+ * README.md. */
+void mheap_place(struct span *span, size_t bytes, size_t align);
 
 /* The same for 1 to 64 stacks of a kind of stackpool.h, all free. */
 struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks);
@@ -34,10 +42,10 @@ struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks);
 /* The span's pages become free; the descriptor is gone. No object in it may be in use. */
 void mheap_free(struct span *span);
 
-/* Shrinks or grows a large block where it is, to the pages that `bytes` need. */
+/* Shrinks or grows a large block where it is, to the pages that `bytes` behind its lead need. */
 bool mheap_resize(struct span *span, size_t bytes);
 
-/* The usable size of a block of so many bytes: mheap_alloc_large's rounding. */
+/* So many bytes rounded up as for a block of them. */
 size_t mheap_large_size(size_t bytes);
 
 /* Gives free pages back to the system, the highest first, until at most `keep` bytes of them are

@@ -22,7 +22,8 @@ enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5, SPAN_RUN_LE
 /*
  * Small: class != 0, free == the ones in bits[0 .. words), 0 <= free <= objects,
  *        objects * size <= pages * PAGE_SIZE; every word below first_word is 0.
- * Large: class == stack == 0, objects == free == 0, the block is all of the pages.
+ * Large: class == stack == 0, objects == free == 0, the block is all of the pages but for the
+ *        first `lead` cache lines.
  * Stacks: class == 0, stack != 0, 1 <= objects <= 64, free == the ones in bits[0]; what the other
  *        words tell of each stack, and the rest, is stackpool.c's.
  *
@@ -47,6 +48,7 @@ struct span {
     bool needs_zero;       /* some of it may not read as zero */
     bool backed;           /* all of it was dirty, in the terms of mheap.c, when it was taken */
     uint8_t stack;         /* of stacks: their kind in stackpool.h, plus 1 */
+    uint8_t lead;          /* of a large block: how many cache lines behind `base` it begins */
     struct span *next;
     struct span *prev;
     uint64_t bits[]; /* 1: free */
@@ -75,9 +77,19 @@ ALWAYS_INLINE bool span_is_large(const struct span *span) {
     return span->class == 0 && span->stack == 0;
 }
 
+/* From the start of the pages to that of a large block; less than a page. */
+ALWAYS_INLINE size_t span_lead(const struct span *span) {
+    return (size_t)span->lead * CACHE_LINE;
+}
+
+/* Where a large block begins. */
+ALWAYS_INLINE void *span_large_start(const struct span *span) {
+    return (void *)(span->base + span_lead(span));
+}
+
 /* The size of each of its blocks. */
 ALWAYS_INLINE size_t span_block_size(const struct span *span) {
-    return span->class != 0 ? class_to_size[span->class] : span_bytes(span);
+    return span->class != 0 ? class_to_size[span->class] : span_bytes(span) - span_lead(span);
 }
 
 ALWAYS_INLINE uint32_t span_index(const struct span *span, uintptr_t address) {

@@ -76,8 +76,8 @@ static void check_small_heap(void) {
 
 /* Huge pages are wanted where the heap will put its next 256 MiB. */
 static void want_huge_pages(void) {
-    char *block = malloc(HEAP);
-    CHECK(block != NULL, "malloc failed");
+    char *block = aligned_alloc(HUGE, HEAP);
+    CHECK(block != NULL, "aligned_alloc failed");
     CHECK(madvise(block, HEAP, MADV_HUGEPAGE) == 0, "madvise: %s", strerror(errno));
     free(life_keep(block));
 }

@@ -113,6 +113,21 @@ TEST_IN_CHILD(alignment_counts) {
     check_empty();
 }
 
+/* Blocks of a page more than another have a bin of their own. */
+TEST_IN_CHILD(pages_count) {
+    (void)unused;
+    run_threads(1, idle_thread);
+    struct span *exact = freed(256 * KIB, PAGE_SIZE), *more = freed(256 * KIB, 16);
+    CHECK(more->pages == exact->pages + 1);
+    CHECK(largecache_put(0, exact) && largecache_take(0, 256 * KIB, 16) == NULL);
+    CHECK(largecache_put(0, more) && largecache_take(0, 256 * KIB, 16) == more);
+    CHECK(span_block_size(more) >= 256 * KIB);
+    CHECK(largecache_take(0, 256 * KIB, PAGE_SIZE) == exact && exact->lead == 0);
+    mheap_free(exact);
+    mheap_free(more);
+    check_empty();
+}
+
 /* A megabyte of each size and shard. */
 TEST_IN_CHILD(bounded) {
     (void)unused;
@@ -211,6 +226,7 @@ int main(void) {
         cmocka_unit_test(blocks_come_back),
         cmocka_unit_test(own_shard_first),
         cmocka_unit_test(alignment_counts),
+        cmocka_unit_test(pages_count),
         cmocka_unit_test(bounded),
         cmocka_unit_test(release_by_pages),
         cmocka_unit_test(idle_blocks_go_back),

@@ -115,6 +115,44 @@ TEST_IN_CHILD(alignment) {
     check_sums();
 }
 
+/* At one of 64 places of its first page each, about as many at each of them; where that is asked
+ * for, at the start. */
+TEST_IN_CHILD(starts_are_spread) {
+    enum { BLOCKS = 256, PLACES = 64 };
+    static const size_t sizes[] = {128 * KIB, 200 * KIB, 512 * KIB, MIB, MIB + 1};
+    (void)unused;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        unsigned at[PLACES] = {0}, most = 0;
+        for (unsigned k = 0; k < BLOCKS; k++) {
+            struct span *span = mheap_alloc_large(sizes[i], 16, MHEAP_ANY);
+            CHECK(span->pages == mheap_large_pages(sizes[i], 16));
+            CHECK(span_block_size(span) >= sizes[i] && span_lead(span) < PLACES * CACHE_LINE);
+            CHECK((uintptr_t)span_large_start(span) == span->base + span_lead(span));
+            most = (unsigned)max_size(most, ++at[span->lead]);
+        }
+        CHECK(most <= 4 * BLOCKS / PLACES);
+    }
+    CHECK(mheap_large_pages(MIB, 16) == (MIB >> PAGE_SHIFT) + 1);
+    for (unsigned k = 0; k < BLOCKS; k++) {
+        CHECK(mheap_alloc_large(MIB, 2 * CACHE_LINE, MHEAP_ANY)->lead == 0);
+        CHECK(mheap_alloc_large(100 * KIB, 16, MHEAP_ANY)->lead == 0);
+    }
+}
+
+TEST_IN_CHILD(resized_behind_its_lead) {
+    struct span *span;
+    (void)unused;
+    do {
+        span = mheap_alloc_large(MIB, 16, MHEAP_ANY);
+    } while (span->lead == 0);
+    size_t lead = span_lead(span);
+    for (size_t bytes = 4 * MIB; bytes > 32 * KIB; bytes -= PAGE_SIZE) {
+        CHECK(mheap_resize(span, bytes) && span_lead(span) == lead);
+        CHECK(span_block_size(span) >= bytes);
+    }
+    check_sums();
+}
+
 TEST_IN_CHILD(refused) {
     (void)unused;
     struct mheap_stats before = mheap_get_stats();
@@ -288,6 +326,8 @@ int main(void) {
         cmocka_unit_test(dirty_before_clean),
         cmocka_unit_test(sizes_are_rounded),
         cmocka_unit_test(alignment),
+        cmocka_unit_test(starts_are_spread),
+        cmocka_unit_test(resized_behind_its_lead),
         cmocka_unit_test(refused),
         cmocka_unit_test(resized_in_place),
         cmocka_unit_test(resized_at_the_frontier),
