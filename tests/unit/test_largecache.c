@@ -2,13 +2,17 @@
  * a heap of its own. */
 #include "support.h"
 
+#include <stdatomic.h>
 #include <sys/single_threaded.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "largecache.h"
 #include "mheap.h"
+#include "thread.h"
 
-enum { SHARDS = 4, THREADS = 4, ROUNDS = 20000, KEPT = 16 };
+enum { SHARDS = 4, THREADS = 4, ROUNDS = 20000, KEPT = 16, FORKS = 300 };
 
 /* A block that is in no page table any more, as a free leaves it. */
 static struct span *freed(size_t bytes, size_t align) {
@@ -220,6 +224,51 @@ TEST_IN_CHILD(many_threads) {
     check_empty();
 }
 
+/* ---- forks ---- */
+
+static atomic_bool stop;
+
+/* All bins can be used, and counted right: as many blocks are kept as there is room for. */
+static void use_inherited(void) {
+    alarm(20);
+    largecache_release(SIZE_MAX);
+    CHECK(kept_blocks() == 0);
+    for (unsigned shard = 0; shard < SHARDS; shard++) {
+        for (size_t bytes = 40 * KIB; bytes < MIB; bytes *= 2) {
+            struct span *span = freed(bytes, PAGE_SIZE);
+            CHECK(largecache_put(shard, span));
+            CHECK(largecache_take(shard, bytes, PAGE_SIZE) == span);
+        }
+    }
+    _exit(0);
+}
+
+static void fork_or_churn(unsigned index) {
+    while (index > 0 && !atomic_load(&stop)) {
+        struct span *span = largecache_take(index, 40 * KIB << index, PAGE_SIZE);
+        span = span != NULL ? span : mheap_alloc_large(40 * KIB << index, PAGE_SIZE, MHEAP_ANY);
+        CHECK(arena_claim_large(arena_of(span->base), span->base, span));
+        CHECK(largecache_put(index % 2, span));
+    }
+    for (unsigned i = 0; index == 0 && i < FORKS; i++) {
+        int status;
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            use_inherited();
+        }
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    atomic_store(&stop, true);
+}
+
+TEST_IN_CHILD(forks_while_locks_are_held) {
+    (void)unused;
+    thread_start_with_libc();
+    run_threads(THREADS, fork_or_churn);
+    check_empty();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_thread_keeps_little),
@@ -231,6 +280,7 @@ int main(void) {
         cmocka_unit_test(release_by_pages),
         cmocka_unit_test(idle_blocks_go_back),
         cmocka_unit_test(many_threads),
+        cmocka_unit_test(forks_while_locks_are_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
