@@ -13,6 +13,11 @@ void block_fail_free(const char *call, const void *pointer, size_t size) {
 }
 
 void block_fail_middle(const char *call, const void *pointer, size_t size, const void *start) {
+    size_t below = (uintptr_t)start - (uintptr_t)pointer;
+    if (pointer < start) {
+        fatal_misuse(call, pointer, "wild pointer: %zu bytes below a block of %zu bytes", below,
+                     size);
+    }
     if (size <= MAX_SMALL_SIZE) {
         fatal_misuse(call, pointer,
                      "pointer into the middle of a %zu-byte object that starts at %p", size, start);
@@ -38,12 +43,8 @@ struct span *block_require_span(const char *call, const struct arena *arena, con
         fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
     }
     const void *start = span_large_start(span);
-    if (span->class == 0 && pointer > start) {
+    if (span->class == 0 && pointer != start) {
         block_fail_middle(call, pointer, span_block_size(span), start);
-    }
-    if (span->class == 0 && pointer < start) {
-        fatal_misuse(call, pointer, "wild pointer: %zu bytes below a block of %zu bytes",
-                     (size_t)start - address, span_block_size(span));
     }
     return span;
 }

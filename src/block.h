@@ -8,7 +8,7 @@
 #include "span.h"
 
 /* The span of an address in an arena; ends the process if there is no block, or if it lies behind
- * the start of a large one. */
+ * the start of a large one, or in its pages below. */
 struct span *block_require_span(const char *call, const struct arena *arena, const void *pointer);
 
 /* There is no block at pointer: says why. */
@@ -32,7 +32,7 @@ static inline struct span *block_require(const char *call, const struct arena *a
 /* The block at pointer is free. */
 _Noreturn void block_fail_free(const char *call, const void *pointer, size_t size);
 
-/* The pointer lies behind the start of a block of so many bytes. */
+/* The pointer lies behind the start of a block of so many bytes, or below it in its pages. */
 _Noreturn void block_fail_middle(const char *call, const void *pointer, size_t size,
                                  const void *start);
 
