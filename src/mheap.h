@@ -29,15 +29,15 @@ struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum m
  * takes pages which are not backed may have others given back. */
 struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages which);
 
-/* The pages that it takes for that. */
-size_t mheap_large_pages(size_t bytes, size_t align);
-
-/* Has a block for such a request begin somewhere in its first page, or at its start: see
- * README.md. */
-void mheap_place(struct span *span, size_t bytes, size_t align);
-
 /* The same for 1 to 64 stacks of a kind of stackpool.h, all free. */
 struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks);
+
+/* The pages that mheap_alloc_large takes. */
+size_t mheap_large_pages(size_t bytes, size_t align);
+
+/* Has a block for such a large request begin somewhere in its first page, or at its start: see
+ * README.md. */
+void mheap_place(struct span *span, size_t bytes, size_t align);
 
 /* The span's pages become free; the descriptor is gone. No object in it may be in use. */
 void mheap_free(struct span *span);

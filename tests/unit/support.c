@@ -15,7 +15,7 @@
 #include "mheap.h"
 #include "os.h"
 
-enum { CHILD_SECONDS = 100, MOST_THREADS = 64 };
+enum { CHILD_SECONDS = 100, FORK_SECONDS = 20, MOST_THREADS = 64 };
 
 /* ---- children ---- */
 
@@ -131,6 +131,20 @@ void run_threads(unsigned count, void (*body)(unsigned index)) {
 }
 
 /* ---- numbers and bytes ---- */
+
+void run_forks(unsigned count, void (*body)(void)) {
+    for (unsigned i = 0; i < count; i++) {
+        int status;
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            alarm(FORK_SECONDS);
+            body();
+            _exit(0);
+        }
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+}
 
 /* Marsaglia's xorshift64*. */
 uint64_t random_next(uint64_t *state) {

@@ -64,6 +64,9 @@ _Noreturn void skip_child(const char *reason);
  * ended. */
 void run_threads(unsigned count, void (*body)(unsigned index));
 
+/* Runs body in `count` children of forks, one after another; each must end, and with 0. */
+void run_forks(unsigned count, void (*body)(void));
+
 /* The next of a sequence of random numbers; *state is the seed, not 0. */
 uint64_t random_next(uint64_t *state);
 

@@ -4,8 +4,6 @@
 
 #include <stdatomic.h>
 #include <sys/single_threaded.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "arena.h"
 #include "largecache.h"
@@ -230,7 +228,6 @@ static atomic_bool stop;
 
 /* All bins can be used, and counted right: as many blocks are kept as there is room for. */
 static void use_inherited(void) {
-    alarm(20);
     largecache_release(SIZE_MAX);
     CHECK(kept_blocks() == 0);
     for (unsigned shard = 0; shard < SHARDS; shard++) {
@@ -240,7 +237,6 @@ static void use_inherited(void) {
             CHECK(largecache_take(shard, bytes, PAGE_SIZE) == span);
         }
     }
-    _exit(0);
 }
 
 static void fork_or_churn(unsigned index) {
@@ -250,14 +246,8 @@ static void fork_or_churn(unsigned index) {
         CHECK(arena_claim_large(arena_of(span->base), span->base, span));
         CHECK(largecache_put(index % 2, span));
     }
-    for (unsigned i = 0; index == 0 && i < FORKS; i++) {
-        int status;
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            use_inherited();
-        }
-        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    if (index == 0) {
+        run_forks(FORKS, use_inherited);
     }
     atomic_store(&stop, true);
 }

@@ -520,7 +520,6 @@ static void hold_locks(void) {
 /* All that the child finds in its pools can be used and given back. */
 static void use_inherited(void) {
     bool clean;
-    alarm(20);
     CHECK(stackpool_is_valid());
     for (unsigned i = 0; i < MANY; i++) {
         lows[i] = take_one(0, &clean);
@@ -532,17 +531,6 @@ static void use_inherited(void) {
         CHECK(is_filled(lows[i], stack_size(0), i));
     }
     give(0, MANY);
-    _exit(0);
-}
-
-static void fork_and_use(void) {
-    int status;
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        use_inherited();
-    }
-    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
 static void fork_or_hold(unsigned index) {
@@ -550,9 +538,7 @@ static void fork_or_hold(unsigned index) {
         hold_locks();
         return;
     }
-    for (unsigned i = 0; i < FORKS; i++) {
-        fork_and_use();
-    }
+    run_forks(FORKS, use_inherited);
     atomic_store(&stop, true);
 }
 

@@ -6,14 +6,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "stats.h"
 #include "thread.h"
 
-enum { BLOCKS = 2000, THREADS = 4, FORKS = 200, CHILD_SECONDS = 10 };
+enum { BLOCKS = 2000, THREADS = 4, FORKS = 200 };
 
 static void *blocks[THREADS][BLOCKS];
 static size_t held[THREADS];
@@ -126,6 +125,11 @@ static void *read_until_finished(void *unused) {
     return unused;
 }
 
+static void use_and_work(void) {
+    use_and_free(MIB);
+    work(0);
+}
+
 /* What the other thread is doing must not matter to the child: here it has never allocated. */
 TEST_IN_CHILD(forks_while_a_thread_reads) {
     (void)unused;
@@ -133,18 +137,7 @@ TEST_IN_CHILD(forks_while_a_thread_reads) {
     thread_start_with_libc(); /* what the library's constructor does */
     use_and_free(MIB);
     CHECK(pthread_create(&reader, NULL, read_until_finished, NULL) == 0);
-    for (unsigned i = 0; i < FORKS; i++) {
-        int status;
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            alarm(CHILD_SECONDS);
-            use_and_free(MIB);
-            work(0);
-            _exit(0);
-        }
-        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-    }
+    run_forks(FORKS, use_and_work);
     finished = true;
     CHECK(pthread_join(reader, NULL) == 0);
 }
