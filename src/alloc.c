@@ -238,7 +238,8 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
 
 /* Of a new block for a request. */
 static size_t block_size(size_t size) {
-    return size <= MAX_SMALL_SIZE ? class_to_size[size_class(size)] : mheap_large_size(size);
+    return size <= MAX_SMALL_SIZE ? class_to_size[size_class(size)]
+                                  : mheap_large_pages(size, PAGE_SIZE) << PAGE_SHIFT;
 }
 
 /* A block that is resized stays unless a new one would save a quarter of it, so that a size that

@@ -268,10 +268,6 @@ static size_t large_pages(size_t bytes) {
     return log <= 3 ? pages : align_up(pages, (size_t)1 << (log - 3));
 }
 
-size_t mheap_large_size(size_t bytes) {
-    return large_pages(bytes) << PAGE_SHIFT;
-}
-
 static bool is_spread(size_t bytes, size_t align) {
     return bytes >= SPREAD_FROM && align <= CACHE_LINE;
 }

@@ -45,9 +45,6 @@ void mheap_free(struct span *span);
 /* Shrinks or grows a large block where it is, to the pages that `bytes` behind its lead need. */
 bool mheap_resize(struct span *span, size_t bytes);
 
-/* So many bytes rounded up as for a block of them. */
-size_t mheap_large_size(size_t bytes);
-
 /* Gives free pages back to the system, the highest first, until at most `keep` bytes of them are
  * backed by memory. Returns the bytes given back. */
 size_t mheap_release(size_t keep);

@@ -24,6 +24,10 @@ static void idle_thread(unsigned index) {
     (void)index;
 }
 
+static size_t rounded(size_t bytes) {
+    return mheap_large_pages(bytes, PAGE_SIZE) << PAGE_SHIFT;
+}
+
 static size_t kept_blocks(void) {
     size_t blocks;
     largecache_bytes(&blocks);
@@ -67,14 +71,14 @@ TEST_IN_CHILD(blocks_come_back) {
     run_threads(1, idle_thread);
     for (size_t bytes = 32 * KIB + 1; bytes < MIB + 200 * KIB; bytes += 3 * KIB) {
         struct span *span = freed(bytes, PAGE_SIZE);
-        bool keeps = mheap_large_size(bytes) < MIB;
+        bool keeps = rounded(bytes) < MIB;
         CHECK(largecache_put(1, span) == keeps);
         if (!keeps) {
             mheap_free(span);
             continue;
         }
         CHECK(arena_span(span->base) == NULL && kept_blocks() == 1);
-        CHECK(largecache_take(1, bytes + mheap_large_size(bytes) / 2, PAGE_SIZE) == NULL);
+        CHECK(largecache_take(1, bytes + rounded(bytes) / 2, PAGE_SIZE) == NULL);
         CHECK(largecache_take(1, bytes, PAGE_SIZE) == span && span->needs_zero);
         CHECK(arena_span(span->base) == span && kept_blocks() == 0);
         mheap_free(span);
@@ -135,7 +139,7 @@ TEST_IN_CHILD(bounded) {
     (void)unused;
     run_threads(1, idle_thread);
     for (size_t bytes = 40 * KIB; bytes < MIB; bytes *= 2) {
-        size_t most = MIB / mheap_large_size(bytes), count = 0;
+        size_t most = MIB / rounded(bytes), count = 0;
         struct span *span;
         while (largecache_put(0, span = freed(bytes, PAGE_SIZE))) {
             count++;

@@ -89,12 +89,11 @@ TEST_IN_CHILD(dirty_before_clean) {
 TEST_IN_CHILD(sizes_are_rounded) {
     (void)unused;
     for (size_t bytes = 1; bytes < 3 * GIB; bytes += bytes / 7 + 1) {
-        size_t rounded = mheap_large_size(bytes);
-        CHECK(rounded >= bytes && rounded % PAGE_SIZE == 0);
-        CHECK(mheap_large_size(rounded) == rounded);
-        CHECK(rounded - align_up(bytes, PAGE_SIZE) <= bytes / 8);
+        size_t pages = mheap_large_pages(bytes, PAGE_SIZE), exact = pages_for(bytes);
+        CHECK(pages >= exact && pages - exact <= exact / 8);
+        CHECK(mheap_large_pages(pages << PAGE_SHIFT, PAGE_SIZE) == pages);
     }
-    CHECK(span_bytes(alloc(MIB + 1)) == mheap_large_size(MIB + 1));
+    CHECK(alloc(MIB + 1)->pages == mheap_large_pages(MIB + 1, PAGE_SIZE));
 }
 
 TEST_IN_CHILD(alignment) {
