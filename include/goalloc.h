@@ -95,7 +95,7 @@ GOALLOC_API int goalloc_trim(size_t pad);
 
 /* A snapshot of the heap, in bytes. Parts are read one after another while other threads run. */
 struct goalloc_stats {
-    size_t allocated;    /* in blocks that the program holds, rounded up to size classes or pages */
+    size_t allocated;    /* in blocks that the program holds, rounded up to their size class */
     size_t active;       /* in pages that hold at least one block, cached blocks included */
     size_t metadata;     /* the allocator's own tables and descriptors */
     size_t resident;     /* active + free pages still backed by memory + metadata */

@@ -374,7 +374,7 @@ static bool move_pages(struct span *to, const struct span *from) {
         !os_move_pages((void *)to->base, (void *)from->base, bytes)) {
         return false;
     }
-    to->lead = from->lead;
+    mheap_set_lead(to, from->lead);
     return true;
 }
 

@@ -108,6 +108,7 @@ bool largecache_put(unsigned shard, struct span *span) {
     if (i == BINS) {
         return false;
     }
+    mheap_set_lead(span, 0);
     struct bin *bin = &bins[to][i];
     lock_acquire(&bin->lock);
     bool room = has_room_locked(bin, span_bytes(span));

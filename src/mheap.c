@@ -27,6 +27,7 @@ static size_t pages_dirty; /* free and dirty */
 static size_t dirty_low;   /* the least that pages_dirty was since mheap_idle asked last */
 static size_t large_blocks;
 static _Atomic size_t pages_taken; /* see mheap_taken */
+static _Atomic size_t lead_lines;  /* of all large blocks */
 
 /* From what size on a block's start is spread, over how many cache lines at most, and for how much
  * of that there must be room. */
@@ -284,7 +285,15 @@ void mheap_place(struct span *span, size_t bytes, size_t align) {
     uint64_t page = span->base >> PAGE_SHIFT;
     uint64_t places = min_size((span_bytes(span) - bytes) / CACHE_LINE + 1, PLACES);
     uint64_t fraction = page * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-    span->lead = (uint8_t)(is_spread(bytes, align) ? fraction * places >> 32 : 0);
+    mheap_set_lead(span, is_spread(bytes, align) ? (unsigned)(fraction * places >> 32) : 0);
+}
+
+void mheap_set_lead(struct span *span, unsigned lines) {
+    if (lines != span->lead) {
+        size_t more = (size_t)lines - span->lead;
+        atomic_fetch_add_explicit(&lead_lines, more, memory_order_relaxed);
+        span->lead = (uint8_t)lines;
+    }
 }
 
 /* Holes that no large block fits into must not add up: once the pages that are backed exceed the
@@ -336,6 +345,7 @@ void mheap_free(struct span *span) {
         contents_verify_span(span); /* while the page tables know it */
     }
     arena_clear_span(arena, span);
+    mheap_set_lead(span, 0);
     lock_acquire(&heap_lock);
     give_pages_locked(arena, arena_page(arena, span->base), span->pages, true);
     uncount_locked(span->pages, span_is_large(span));
@@ -411,7 +421,8 @@ struct mheap_stats mheap_get_stats(void) {
     struct mheap_stats stats = {0};
     lock_acquire(&heap_lock);
     stats.in_use = pages_in_use << PAGE_SHIFT;
-    stats.large = pages_large << PAGE_SHIFT;
+    stats.large = (pages_large << PAGE_SHIFT) -
+                  atomic_load_explicit(&lead_lines, memory_order_relaxed) * CACHE_LINE;
     stats.large_blocks = large_blocks;
     stats.free_dirty = pages_dirty << PAGE_SHIFT;
     for (unsigned i = 0; i < arena_count(); i++) {

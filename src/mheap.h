@@ -39,6 +39,10 @@ size_t mheap_large_pages(size_t bytes, size_t align);
  * README.md. */
 void mheap_place(struct span *span, size_t bytes, size_t align);
 
+/* Has a large block begin so many cache lines behind the start of its pages; 0 while nobody has
+ * it. */
+void mheap_set_lead(struct span *span, unsigned lines);
+
 /* The span's pages become free; the descriptor is gone. No object in it may be in use. */
 void mheap_free(struct span *span);
 
@@ -62,7 +66,7 @@ size_t mheap_taken(void);
 struct mheap_stats {
     size_t mapped;
     size_t in_use;
-    size_t large; /* the part of in_use that is large blocks */
+    size_t large; /* the part of in_use that is large blocks, without their leads */
     size_t free_dirty;
     size_t free_clean;
     size_t tables;

@@ -44,16 +44,14 @@ std::size_t allocated() {
     return stats.allocated;
 }
 
-/* The block counts in goalloc's books, is aligned and can be written to its end. A large one may
- * begin behind the start of its pages. */
+/* The block counts in goalloc's books, is aligned and can be written to its end. */
 void check_block(void *ptr, std::size_t size, std::size_t alignment, std::size_t before) {
     assert_non_null(keep(ptr));
     assert_true((reinterpret_cast<std::uintptr_t>(ptr) & (alignment - 1)) == 0);
     std::size_t usable = malloc_usable_size(ptr);
     assert_true(usable >= size);
     assert_true(usable > 0);
-    std::size_t counted = allocated() - before, most_before = size > 32768 ? 4096 : 0;
-    assert_true(counted >= usable && counted <= usable + most_before);
+    assert_true(allocated() == before + usable);
     std::memset(ptr, 0x5a, usable);
 }
 
