@@ -108,7 +108,6 @@ bool largecache_put(unsigned shard, struct span *span) {
     if (i == BINS) {
         return false;
     }
-    mheap_set_lead(span, 0);
     struct bin *bin = &bins[to][i];
     lock_acquire(&bin->lock);
     bool room = has_room_locked(bin, span_bytes(span));
@@ -163,15 +162,16 @@ void largecache_trim(void) {
 
 /* ---- statistics and fork ---- */
 
-size_t largecache_bytes(size_t *blocks) {
+size_t largecache_bytes(size_t *blocks, size_t *leads) {
     size_t bytes = 0;
-    *blocks = 0;
+    *blocks = *leads = 0;
     for (unsigned i = 0; i < SHARDS * BINS; i++) {
         struct bin *bin = &bins[i / BINS][i % BINS];
         lock_acquire(&bin->lock);
         for (const struct span *span = bin->first; span != NULL; span = span->next) {
             bytes += span_bytes(span);
             *blocks += 1;
+            *leads += span_lead(span);
         }
         lock_release(&bin->lock);
     }

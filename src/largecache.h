@@ -29,8 +29,8 @@ size_t largecache_release(size_t pages);
 /* Gives those back that nobody has needed since the last call. */
 void largecache_trim(void);
 
-/* The bytes of all kept blocks, and how many there are. */
-size_t largecache_bytes(size_t *blocks);
+/* The bytes of all kept blocks, how many there are, and how much of that their leads are. */
+size_t largecache_bytes(size_t *blocks, size_t *leads);
 
 /* In the child of a fork. */
 void largecache_reset_in_child(void);

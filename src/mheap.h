@@ -39,8 +39,7 @@ size_t mheap_large_pages(size_t bytes, size_t align);
  * README.md. */
 void mheap_place(struct span *span, size_t bytes, size_t align);
 
-/* Has a large block begin so many cache lines behind the start of its pages; 0 while nobody has
- * it. */
+/* Has a large block begin so many cache lines behind the start of its pages. */
 void mheap_set_lead(struct span *span, unsigned lines);
 
 /* The span's pages become free; the descriptor is gone. No object in it may be in use. */

@@ -37,10 +37,10 @@ static void read_stacks(struct goalloc_stack_stats *out) {
 
 /* With the blocks that are kept among the free pages. */
 static struct mheap_stats heap_stats(void) {
-    size_t blocks, kept = largecache_bytes(&blocks);
+    size_t blocks, leads, kept = largecache_bytes(&blocks, &leads);
     struct mheap_stats stats = mheap_get_stats();
     stats.in_use = minus(stats.in_use, kept);
-    stats.large = minus(stats.large, kept);
+    stats.large = minus(stats.large, kept - leads);
     stats.large_blocks = minus(stats.large_blocks, blocks);
     stats.free_dirty += kept;
     return stats;
