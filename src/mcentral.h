@@ -62,8 +62,9 @@ bool mcentral_is_sparse(unsigned shard, unsigned class);
  * waited for. */
 void mcentral_drain(unsigned shard, unsigned class);
 
-/* Gives kept large blocks back to the heap, and then empty spans of any class and shard that has
- * more than one, until they have so many pages. No lock of an mcentral is waited for. */
+/* Gives kept large blocks back to the heap, unless another thread is doing so, and then empty spans
+ * of any class and shard that has more than one, until they have so many pages. No lock of an
+ * mcentral is waited for. */
 void mcentral_reclaim(size_t pages);
 
 /* A free object in any span that `wanted` says yes to, while the class is locked; NULL: none. */

@@ -130,7 +130,7 @@ void run_threads(unsigned count, void (*body)(unsigned index)) {
     pthread_barrier_destroy(&gate);
 }
 
-/* ---- numbers and bytes ---- */
+/* ---- forks ---- */
 
 void run_forks(unsigned count, void (*body)(void)) {
     for (unsigned i = 0; i < count; i++) {
@@ -145,6 +145,8 @@ void run_forks(unsigned count, void (*body)(void)) {
         CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     }
 }
+
+/* ---- numbers and bytes ---- */
 
 /* Marsaglia's xorshift64*. */
 uint64_t random_next(uint64_t *state) {

@@ -64,7 +64,8 @@ _Noreturn void skip_child(const char *reason);
  * ended. */
 void run_threads(unsigned count, void (*body)(unsigned index));
 
-/* Runs body in `count` children of forks, one after another; each must end, and with 0. */
+/* Runs body in `count` children of forks, one after another; each must end with 0 within 20
+ * seconds. */
 void run_forks(unsigned count, void (*body)(void));
 
 /* The next of a sequence of random numbers; *state is the seed, not 0. */

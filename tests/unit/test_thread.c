@@ -7,7 +7,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -202,24 +201,11 @@ enum { FORKERS = 4, FORKS = 50 };
 static _Atomic unsigned attached;
 static _Atomic bool stop;
 
-static void use_heap_in_child(unsigned index) {
-    alarm(20); /* a lock that was left held would hang it */
-    use_all_classes(index);
+/* A lock that was left held would hang it. */
+static void use_heap_in_child(void) {
+    use_all_classes((unsigned)getpid());
     CHECK(alloc_malloc(100000) != NULL);
     CHECK(mheap_is_valid());
-    _exit(0);
-}
-
-static void fork_often(unsigned index) {
-    for (unsigned i = 0; i < FORKS; i++) {
-        int status;
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-            use_heap_in_child(index);
-        }
-        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
-    }
 }
 
 static void fork_or_churn(unsigned index) {
@@ -229,7 +215,7 @@ static void fork_or_churn(unsigned index) {
         sched_yield();
     }
     if (index == 0) {
-        fork_often(index);
+        run_forks(FORKS, use_heap_in_child);
         stop = true;
     }
     while (!stop) {
