@@ -8,10 +8,14 @@
 #include "mheap.h"
 #include "spanset.h"
 
-/* In pages: from what size on a class and shard keeps empty spans, how much of them, so that giving
- * all of it back at once does not take long, and how much is given back for one span that another
- * class wants, so that it is rare. */
-enum { KEEPING_FROM = 16, EMPTY_MOST = 512, RECLAIMED_AT_ONCE = 32 };
+/* A class and shard gets spans from the heap, and gives empty ones back, in steps of this part of
+ * what it has, up to so many pages. */
+enum { STEP_PART = 16, STEP_MOST = 8 };
+
+/* In pages: how much of empty spans a class and shard keeps at most, so that giving all of it back
+ * at once does not take long; from what size on it keeps so much among several threads; and how
+ * much is given back for one span that another class wants, so that it is rare. */
+enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32 };
 
 /* In pages, from what size on a class and shard may be sparse; and how many spans begin to drain at
  * once. */
@@ -23,12 +27,12 @@ struct mcentral {
     struct spanset set;
     size_t out;
     size_t pages;
-    size_t spans;
+    atomic_bool has_spare; /* empty spans that other classes may have */
 } __attribute__((aligned(CACHE_LINE)));
 
 static struct mcentral centrals[MCENTRAL_SHARDS][CLASS_COUNT];
 static _Atomic unsigned shards_used; /* the shards from this one on have never had a span */
-static _Atomic unsigned with_spare;  /* how many mcentrals have empty pages to spare */
+static _Atomic unsigned with_spare;  /* how many of them have empty spans to spare */
 static struct lock reclaim_lock = LOCK_INIT;
 
 static unsigned shard_of_span(const struct span *span) {
@@ -53,87 +57,84 @@ unsigned mcentral_shards(void) {
 
 /* ---- lists of spans, with the lock held ---- */
 
-/* One empty span is not to spare: a class that comes and goes would go to the heap each time. */
-static bool has_spare(uint32_t empty_pages, unsigned class) {
-    return empty_pages > class_to_pages[class];
+static size_t step_locked(const struct mcentral *central) {
+    return min_size(central->pages / STEP_PART, STEP_MOST);
 }
 
-static void count_spare_locked(const struct mcentral *central, unsigned class, uint32_t before) {
-    uint32_t after = central->set.empty_pages;
-    if (after != before && has_spare(after, class) != has_spare(before, class)) {
-        atomic_fetch_add_explicit(&with_spare, after > before ? 1u : -1u, memory_order_relaxed);
+/* How many pages of empty spans stay: among several threads, which would exchange them through the
+ * heap, more than with one. */
+static size_t empty_most_locked(const struct mcentral *central) {
+    return __libc_single_threaded || central->pages < KEEPING_FROM
+               ? min_size(central->pages / STEP_PART, EMPTY_MOST)
+               : EMPTY_MOST;
+}
+
+/* One span, or a step of pages, would only go to the heap and come back. */
+static size_t not_to_spare_locked(const struct mcentral *central, unsigned class) {
+    return max_size(class_to_pages[class], step_locked(central));
+}
+
+static void note_spare_locked(struct mcentral *central, unsigned class) {
+    bool spare = central->set.empty_pages > not_to_spare_locked(central, class);
+    if (UNLIKELY(spare != atomic_load_explicit(&central->has_spare, memory_order_relaxed))) {
+        atomic_store_explicit(&central->has_spare, spare, memory_order_relaxed);
+        atomic_fetch_add_explicit(&with_spare, spare ? 1u : -1u, memory_order_relaxed);
     }
 }
 
+static void unlock(struct mcentral *central, unsigned class) {
+    note_spare_locked(central, class);
+    lock_release(&central->lock);
+}
+
 static void unlist_locked(struct mcentral *central, struct span *span) {
-    uint32_t before = central->set.empty_pages;
     bool draining = span->bucket == SPANSET_DRAINING;
     spanset_remove(&central->set, span);
-    count_spare_locked(central, span->class, before);
     if (UNLIKELY(draining)) {
         arena_set_class(span, span->class);
     }
 }
 
-static void list_locked(struct mcentral *central, struct span *span, unsigned bucket) {
-    uint32_t before = central->set.empty_pages;
-    spanset_add(&central->set, span, bucket);
-    count_spare_locked(central, span->class, before);
+/* Takes empty spans out of a class, down to so many pages, and puts them on the list. Returns their
+ * pages. */
+static size_t take_empty_locked(struct mcentral *central, size_t keep, struct span **empty) {
+    size_t before = central->set.empty_pages;
+    while (central->set.empty_pages > keep) {
+        struct span *span = spanset_emptiest(&central->set, SPANSET_DRAINING);
+        unlist_locked(central, span);
+        central->pages -= span->pages;
+        span->next = *empty;
+        *empty = span;
+    }
+    return before - central->set.empty_pages;
 }
 
-static void count_span_locked(struct mcentral *central, const struct span *span) {
-    central->pages += span->pages;
-    central->spans++;
+/* If they are too many now, a step of the empty spans goes on the list *empty, for the caller to
+ * free without the lock. The last stays in any case. */
+static void add_empty_locked(struct mcentral *central, struct span *span, struct span **empty) {
+    bool is_last = spanset_is_empty(&central->set);
+    size_t most = empty_most_locked(central), less = most - min_size(most, STEP_MOST);
+    spanset_add(&central->set, span, SPANSET_EMPTY);
+    if (central->set.empty_pages > most && !is_last) {
+        take_empty_locked(central, max_size(less, span->pages), empty);
+    }
 }
 
-static void uncount_span_locked(struct mcentral *central, const struct span *span) {
-    central->pages -= span->pages;
-    central->spans--;
-}
-
-/* Among several threads, empty spans of a class with many stay, up to a bound. Else nothing would
- * be gained, and only the last stays. */
-static bool keeps_empty_locked(const struct mcentral *central, const struct span *span) {
-    return __libc_single_threaded || central->pages < KEEPING_FROM
-               ? spanset_is_empty(&central->set)
-               : central->set.empty_pages + span->pages <= EMPTY_MOST;
-}
-
-/* Puts a span where its number of free objects wants it. An empty one that does not stay goes on
- * the list *empty, for the caller to free without the lock. */
+/* Puts a span where its number of free objects wants it. */
 static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
     unsigned bucket = span->free == 0 ? SPAN_UNLISTED : spanset_bucket(span);
     if (bucket == span->bucket) {
         return;
     }
     unlist_locked(central, span);
-    if (bucket == SPANSET_EMPTY && !keeps_empty_locked(central, span)) {
-        uncount_span_locked(central, span);
-        span->next = *empty;
-        *empty = span;
+    if (bucket == SPANSET_EMPTY) {
+        add_empty_locked(central, span, empty);
     } else if (bucket != SPAN_UNLISTED) {
-        list_locked(central, span, bucket);
-    }
-}
-
-static void free_spans(struct span *empty) {
-    while (empty != NULL) {
-        struct span *next = empty->next;
-        mheap_free(empty);
-        empty = next;
+        spanset_add(&central->set, span, bucket);
     }
 }
 
 /* ---- taking ---- */
-
-/* A class that holds much gets longer spans, up to 64 objects or 64 KiB. Small objects stay in the
- * shortest spans: one that lives on would keep all pages of its span from every other class. */
-static size_t span_pages(unsigned class, size_t class_bytes) {
-    size_t base = class_to_pages[class];
-    size_t most = class_bytes >= 512 * KIB ? 64 * KIB : class_bytes >= 64 * KIB ? 32 * KIB : 0;
-    size_t bytes = min_size(most, 64 * (size_t)class_to_size[class]);
-    return max_size(bytes / (base << PAGE_SHIFT), 1) * base;
-}
 
 /* Before the heap is asked for more: the emptiest span of the first other shard that has one which
  * is at least half empty becomes ours. With `central` locked no other lock is waited for. */
@@ -147,32 +148,18 @@ static struct span *move_span_locked(struct mcentral *central, unsigned shard, u
         if (spanset_has_half_empty(&other->set)) {
             span = spanset_emptiest(&other->set, SPANSET_DRAINING);
             unlist_locked(other, span);
-            uncount_span_locked(other, span);
+            other->pages -= span->pages;
             other->out -= span->objects - span->free;
             central->out += span->objects - span->free;
-            count_span_locked(central, span);
+            central->pages += span->pages;
             set_shard(span, shard);
         }
-        lock_release(&other->lock);
+        unlock(other, class);
         if (span != NULL) {
             return span;
         }
     }
     return NULL;
-}
-
-/* Takes empty spans out of a class, down to so many pages, and puts them on the list. Returns their
- * pages. */
-static size_t take_empty_locked(struct mcentral *central, size_t keep, struct span **empty) {
-    size_t before = central->set.empty_pages;
-    while (central->set.empty_pages > keep) {
-        struct span *span = spanset_emptiest(&central->set, SPANSET_DRAINING);
-        unlist_locked(central, span);
-        uncount_span_locked(central, span);
-        span->next = *empty;
-        *empty = span;
-    }
-    return before - central->set.empty_pages;
 }
 
 /* Of large blocks one thread at a time: the others would give back what it has just kept. */
@@ -193,23 +180,30 @@ void mcentral_reclaim(size_t pages) {
     }
     for (unsigned i = 0; got < pages && i < mcentral_shards() * CLASS_COUNT; i++) {
         struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
-        size_t least = class_to_pages[i % CLASS_COUNT];
-        if (spanset_guess_empty(&central->set) > least && lock_try(&central->lock)) {
+        if (atomic_load_explicit(&central->has_spare, memory_order_relaxed) &&
+            lock_try(&central->lock)) {
+            size_t least = not_to_spare_locked(central, i % CLASS_COUNT);
             size_t has = central->set.empty_pages, more = min_size(pages - got, has);
             got += take_empty_locked(central, max_size(has - more, least), &empty);
-            lock_release(&central->lock);
+            unlock(central, i % CLASS_COUNT);
         }
     }
-    free_spans(empty);
+    mheap_free_small(empty);
 }
 
-static struct span *new_span_locked(struct mcentral *central, unsigned shard, unsigned class,
-                                    enum mheap_pages which) {
-    size_t least = class_to_pages[class], most = span_pages(class, central->pages << PAGE_SHIFT);
-    struct span *span = mheap_alloc_small(class, least, most, which);
-    if (span != NULL) {
+/* The lowest of them; the others wait among the empty ones. */
+static struct span *new_spans_locked(struct mcentral *central, unsigned shard, unsigned class,
+                                     enum mheap_pages which) {
+    size_t n = max_size(step_locked(central) / class_to_pages[class], 1);
+    struct span *span = mheap_alloc_small(class, n, which), *next;
+    for (; span != NULL; span = next) {
+        next = span->next;
         set_shard(span, shard);
-        count_span_locked(central, span);
+        central->pages += span->pages;
+        if (next == NULL) {
+            break;
+        }
+        spanset_add(&central->set, span, SPANSET_EMPTY);
     }
     return span;
 }
@@ -219,11 +213,11 @@ static struct span *new_span_locked(struct mcentral *central, unsigned shard, un
  * for. */
 static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
     note_use(shard);
-    struct span *span = new_span_locked(central, shard, class, MHEAP_BACKED);
+    struct span *span = new_spans_locked(central, shard, class, MHEAP_BACKED);
     span = span != NULL ? span : move_span_locked(central, shard, class);
     if (span == NULL) {
         mcentral_reclaim(RECLAIMED_AT_ONCE);
-        span = new_span_locked(central, shard, class, MHEAP_ANY);
+        span = new_spans_locked(central, shard, class, MHEAP_ANY);
     }
     return span;
 }
@@ -246,13 +240,13 @@ unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want
         }
         if (UNLIKELY(span->bucket == SPANSET_DRAINING)) { /* no more */
             unlist_locked(central, span);
-            list_locked(central, span, span_bucket(span));
+            spanset_add(&central->set, span, span_bucket(span));
         }
         got += span_take(span, end - got, want - got, few);
         relist_locked(central, span, &empty);
     }
     central->out += got;
-    lock_release(&central->lock);
+    unlock(central, class);
     return got;
 }
 
@@ -326,8 +320,8 @@ static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objec
         }
     }
     central->out -= i - aside;
-    lock_release(&central->lock);
-    free_spans(empty);
+    unlock(central, class);
+    mheap_free_small(empty);
     if (i < n) {
         fail_give(class, arena_span((uintptr_t)objects[i]), objects[i], call);
     }
@@ -355,8 +349,8 @@ void mcentral_trim(unsigned shard, unsigned class) {
     }
     lock_acquire(&central->lock);
     take_empty_locked(central, 0, &empty);
-    lock_release(&central->lock);
-    free_spans(empty);
+    unlock(central, class);
+    mheap_free_small(empty);
 }
 
 /* ---- draining ---- */
@@ -407,18 +401,18 @@ void *mcentral_find_free(bool (*wanted)(const void *object)) {
     return found;
 }
 
-static void add_stats(struct mcentral *central, struct mcentral_stats *stats, size_t size) {
+static void add_stats(struct mcentral *central, unsigned class, struct mcentral_stats *stats) {
     lock_acquire(&central->lock);
-    stats->out += central->out * size;
+    stats->out += central->out * class_to_size[class];
     stats->spans += central->pages << PAGE_SHIFT;
-    stats->span_count += central->spans;
+    stats->span_count += central->pages / class_to_pages[class];
     lock_release(&central->lock);
 }
 
 struct mcentral_stats mcentral_get_stats(unsigned class) {
     struct mcentral_stats stats = {0};
     for (unsigned shard = 0; shard < MCENTRAL_SHARDS; shard++) {
-        add_stats(&centrals[shard][class], &stats, class_to_size[class]);
+        add_stats(&centrals[shard][class], class, &stats);
     }
     return stats;
 }
@@ -427,7 +421,7 @@ struct mcentral_stats mcentral_get_stats(unsigned class) {
  * was interrupted in. */
 static void adopt_locked(struct mcentral *central, struct span *span) {
     span_recount(span);
-    count_span_locked(central, span);
+    central->pages += span->pages;
     central->out += span->objects - span->free;
     span->bucket = SPAN_UNLISTED;
     span->relist_at = 1;
@@ -441,7 +435,7 @@ static void adopt_locked(struct mcentral *central, struct span *span) {
 static void rebuild(unsigned shard, unsigned class) {
     struct mcentral *central = &centrals[shard][class];
     central->set = (struct spanset){0};
-    central->out = central->pages = central->spans = 0;
+    central->out = central->pages = 0;
     for (struct span *span = NULL; (span = arena_next_span(span)) != NULL;) {
         if (span->class == class && shard_of_span(span) == shard) {
             adopt_locked(central, span);
@@ -449,11 +443,14 @@ static void rebuild(unsigned shard, unsigned class) {
     }
 }
 
+/* Writes only where something has changed: each page of the parent's that a child writes to is
+ * copied. */
 static void recount_with_spare(void) {
     unsigned count = 0;
-    for (unsigned i = 0; i < MCENTRAL_SHARDS * CLASS_COUNT; i++) {
-        unsigned class = i % CLASS_COUNT;
-        count += has_spare(centrals[i / CLASS_COUNT][class].set.empty_pages, class);
+    for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
+        struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
+        note_spare_locked(central, i % CLASS_COUNT);
+        count += atomic_load_explicit(&central->has_spare, memory_order_relaxed);
     }
     atomic_store_explicit(&with_spare, count, memory_order_relaxed);
 }

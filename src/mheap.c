@@ -80,19 +80,24 @@ static size_t find_aligned_locked(struct arena *arena, enum page_set set, size_t
     return page == PAGEMAP_NONE ? page : align_page(arena, page, align);
 }
 
-static bool take_from_locked(struct arena *arena, enum page_set set, size_t n, size_t align,
-                             struct run *out) {
-    size_t page = find_aligned_locked(arena, set, n, align);
+/* `least` pages, or twice as many, or more, up to `most`, where so many follow. */
+static bool take_from_locked(struct arena *arena, enum page_set set, size_t least, size_t most,
+                             size_t align, struct run *out) {
+    size_t page = find_aligned_locked(arena, set, least, align), n = least;
     if (page == PAGEMAP_NONE) {
         return false;
+    }
+    if (most > least) {
+        n = pagemap_run_at(&arena->pages, set, page, most) / least * least;
     }
     *out = (struct run){arena, page, n, take_pages_locked(arena, page, n)};
     return true;
 }
 
-static bool take_locked(enum page_set set, size_t n, size_t align, struct run *out) {
+static bool take_locked(enum page_set set, size_t least, size_t most, size_t align,
+                        struct run *out) {
     for (unsigned i = 0; i < arena_count(); i++) {
-        if (take_from_locked(&arenas[i], set, n, align, out)) {
+        if (take_from_locked(&arenas[i], set, least, most, align, out)) {
             return true;
         }
     }
@@ -123,22 +128,12 @@ static bool grow_any_locked(size_t n) {
     return false;
 }
 
-static bool take_backed_locked(size_t least, size_t most, size_t align, struct run *out) {
-    return take_locked(PAGES_DIRTY, most, align, out) ||
-           (least < most && take_locked(PAGES_DIRTY, least, align, out));
-}
-
-static bool take_fresh_locked(size_t pages, size_t align, struct run *out) {
-    return take_locked(PAGES_FREE, pages, align, out) ||
-           (grow_any_locked(pages_with_slack(pages, align)) &&
-            take_locked(PAGES_FREE, pages, align, out));
-}
-
-/* Pages that are backed by memory come first, even if they are fewer than would be best; then free
- * ones, then new ones; and before there is none, again the fewer. */
+/* Pages that are backed by memory come first; then free ones, then new ones. */
 static bool take_any_locked(size_t least, size_t most, size_t align, struct run *out) {
-    return take_backed_locked(least, most, align, out) || take_fresh_locked(most, align, out) ||
-           (least < most && take_fresh_locked(least, align, out));
+    return take_locked(PAGES_DIRTY, least, most, align, out) ||
+           take_locked(PAGES_FREE, least, most, align, out) ||
+           (grow_any_locked(pages_with_slack(least, align)) &&
+            take_locked(PAGES_FREE, least, most, align, out));
 }
 
 /* ---- giving back ---- */
@@ -219,46 +214,79 @@ struct contents {
     unsigned stacks;
 };
 
-static struct span *create_span(const struct run *run, struct contents contents) {
-    uintptr_t base = arena_address(run->arena, run->page);
-    return contents.stacks == 0
-               ? span_create(base, run->pages, contents.class)
-               : span_create_stacks(base, run->pages, contents.kind, contents.stacks);
+static bool is_large(struct contents contents) {
+    return contents.class == 0 && contents.stacks == 0;
 }
 
-static struct span *alloc_span(size_t least, size_t most, struct contents contents, size_t align,
-                               enum mheap_pages which) {
-    bool large = contents.class == 0 && contents.stacks == 0;
-    struct run run;
+static bool take_run(size_t least, size_t most, struct contents contents, size_t align,
+                     enum mheap_pages which, struct run *run) {
     lock_acquire(&heap_lock);
-    bool taken = which == MHEAP_BACKED ? take_backed_locked(least, most, align, &run)
-                                       : take_any_locked(least, most, align, &run);
+    bool taken = which == MHEAP_BACKED ? take_locked(PAGES_DIRTY, least, most, align, run)
+                                       : take_any_locked(least, most, align, run);
     if (taken) {
-        count_locked(run.pages, large);
+        count_locked(run->pages, is_large(contents));
     }
     lock_release(&heap_lock);
-    if (!taken) {
-        return NULL;
-    }
-    struct span *span = create_span(&run, contents);
+    return taken;
+}
+
+static void give_run(const struct run *run, bool large) {
+    lock_acquire(&heap_lock);
+    give_pages_locked(run->arena, run->page, run->pages, true);
+    uncount_locked(run->pages, large);
+    lock_release(&heap_lock);
+}
+
+/* A span of the first `pages` of a run, which are no longer the run's; NULL: no descriptor. */
+static struct span *cut_span(struct run *run, size_t pages, struct contents contents) {
+    uintptr_t base = arena_address(run->arena, run->page);
+    struct span *span = contents.stacks == 0
+                            ? span_create(base, pages, contents.class)
+                            : span_create_stacks(base, pages, contents.kind, contents.stacks);
     if (span == NULL) {
-        lock_acquire(&heap_lock);
-        give_pages_locked(run.arena, run.page, run.pages, true);
-        uncount_locked(run.pages, large);
-        lock_release(&heap_lock);
         return NULL;
     }
-    span->needs_zero = run.dirty > 0;
-    span->backed = run.dirty == run.pages;
+    span->needs_zero = run->dirty > 0;
     if (contents.class != 0 && options.check == CHECK_CONTENTS) {
         contents_prepare(span); /* before the child of a fork could find it in the tables */
     }
-    arena_set_span(run.arena, span);
+    arena_set_span(run->arena, span);
+    run->page += pages;
+    run->pages -= pages;
     return span;
 }
 
-struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum mheap_pages which) {
-    return alloc_span(least, most, (struct contents){.class = class}, PAGE_SIZE, which);
+static struct span *alloc_span(size_t pages, struct contents contents, size_t align,
+                               enum mheap_pages which) {
+    struct run run;
+    if (!take_run(pages, pages, contents, align, which, &run)) {
+        return NULL;
+    }
+    struct span *span = cut_span(&run, pages, contents);
+    if (span == NULL) {
+        give_run(&run, is_large(contents));
+        return NULL;
+    }
+    span->backed = run.dirty == pages;
+    return span;
+}
+
+struct span *mheap_alloc_small(unsigned class, size_t n, enum mheap_pages which) {
+    struct contents contents = {.class = class};
+    size_t pages = class_to_pages[class];
+    struct span *list = NULL, *span;
+    struct run run;
+    if (!take_run(pages, n * pages, contents, PAGE_SIZE, which, &run)) {
+        return NULL;
+    }
+    while (run.pages > 0 && (span = cut_span(&run, pages, contents)) != NULL) {
+        span->next = list;
+        list = span;
+    }
+    if (run.pages > 0) {
+        give_run(&run, false);
+    }
+    return list;
 }
 
 /* Eight steps per doubling: sizes repeat, so freed runs fit again, and a block that grows byte by
@@ -319,10 +347,10 @@ struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages whic
     if (pages > PAGES_MOST || align >> PAGE_SHIFT > PAGES_MOST) {
         return NULL;
     }
-    struct span *span = alloc_span(pages, pages, (struct contents){0}, align, which);
+    struct span *span = alloc_span(pages, (struct contents){0}, align, which);
     if (span == NULL && exact < pages &&
         which == MHEAP_ANY) { /* near the end of memory: not rounded */
-        span = alloc_span(exact, exact, (struct contents){0}, align, which);
+        span = alloc_span(exact, (struct contents){0}, align, which);
     }
     if (span != NULL) {
         mheap_place(span, bytes, align);
@@ -336,21 +364,56 @@ struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages whic
 struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks) {
     size_t pages = pages_for(bytes);
     struct contents contents = {.kind = kind, .stacks = stacks};
-    return alloc_span(pages, pages, contents, max_size(PAGE_SIZE, os_page_size()), MHEAP_ANY);
+    return alloc_span(pages, contents, max_size(PAGE_SIZE, os_page_size()), MHEAP_ANY);
 }
 
-void mheap_free(struct span *span) {
+/* The page tables forget the span, and its descriptor is gone. */
+static struct run remove_span(struct span *span) {
     struct arena *arena = arena_of(span->base);
+    struct run run = {arena, arena_page(arena, span->base), span->pages, span->pages};
     if (span->class != 0 && options.check == CHECK_CONTENTS) {
         contents_verify_span(span); /* while the page tables know it */
     }
     arena_clear_span(arena, span);
     mheap_set_lead(span, 0);
-    lock_acquire(&heap_lock);
-    give_pages_locked(arena, arena_page(arena, span->base), span->pages, true);
-    uncount_locked(span->pages, span_is_large(span));
-    lock_release(&heap_lock);
     span_destroy(span);
+    return run;
+}
+
+void mheap_free(struct span *span) {
+    bool large = span_is_large(span);
+    struct run run = remove_span(span);
+    give_run(&run, large);
+}
+
+/* False: the other run is not a neighbour of this one, and does not become a part of it. */
+static bool join(struct run *run, const struct run *other) {
+    bool behind = other->page == run->page + run->pages;
+    bool before = run->page == other->page + other->pages;
+    if (run->arena != other->arena || (!behind && !before)) {
+        return false;
+    }
+    run->page = min_size(run->page, other->page);
+    run->pages += other->pages;
+    return true;
+}
+
+void mheap_free_small(struct span *list) {
+    struct run run = {0};
+    while (list != NULL) {
+        struct span *next = list->next;
+        struct run other = remove_span(list);
+        if (!join(&run, &other)) {
+            if (run.pages > 0) {
+                give_run(&run, false);
+            }
+            run = other;
+        }
+        list = next;
+    }
+    if (run.pages > 0) {
+        give_run(&run, false);
+    }
 }
 
 static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {

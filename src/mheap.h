@@ -20,9 +20,9 @@
 /* Which pages will do: those that have been in use and are still backed by memory, or any. */
 enum mheap_pages { MHEAP_BACKED, MHEAP_ANY };
 
-/* A span of objects of one class, all free: of `most` pages, or of `least` when only that fits
- * where pages have been in use already. */
-struct span *mheap_alloc_small(unsigned class, size_t least, size_t most, enum mheap_pages which);
+/* Spans of objects of one class, all free: as many as fit in a row where there is room for one, up
+ * to n. They are linked by `next`, the highest first. */
+struct span *mheap_alloc_small(unsigned class, size_t n, enum mheap_pages which);
 
 /* A block of at least `bytes` (at most PTRDIFF_MAX), at a multiple of align, a power of two. Where
  * that is less than a page, the block may begin behind the start of its pages. A large one that
@@ -44,6 +44,9 @@ void mheap_set_lead(struct span *span, unsigned lines);
 
 /* The span's pages become free; the descriptor is gone. No object in it may be in use. */
 void mheap_free(struct span *span);
+
+/* The same for small spans linked by `next`. Those that are neighbours there go back as one run. */
+void mheap_free_small(struct span *list);
 
 /* Shrinks or grows a large block where it is, to the pages that `bytes` behind its lead need. */
 bool mheap_resize(struct span *span, size_t bytes);

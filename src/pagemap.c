@@ -293,6 +293,19 @@ size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t p
     return min_size(run, most);
 }
 
+size_t pagemap_run_at(const struct pagemap *map, enum page_set set, size_t page, size_t most) {
+    size_t run = 0;
+    while (run < most && (page + run) / CHUNK_PAGES < map->chunk_count) {
+        size_t next = page + run, in_chunk = next % CHUNK_PAGES;
+        unsigned ones = run_from(map->chunks[next / CHUNK_PAGES].bits[set], (unsigned)in_chunk);
+        run += ones;
+        if (in_chunk + ones < CHUNK_PAGES) {
+            break;
+        }
+    }
+    return min_size(run, most);
+}
+
 size_t pagemap_last_run(const struct pagemap *map, enum page_set set, size_t below, size_t *n) {
     for (size_t end = min_size(below, map->chunk_count * CHUNK_PAGES); end > 0;) {
         size_t last = end - 1;

@@ -73,6 +73,9 @@ bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n);
 /* How many pages of the set end just below `page`, counted up to most. */
 size_t pagemap_run_before(const struct pagemap *map, enum page_set set, size_t page, size_t most);
 
+/* How many pages of the set there are from `page` on, counted up to most. */
+size_t pagemap_run_at(const struct pagemap *map, enum page_set set, size_t page, size_t most);
+
 /* The last run of the set below page `below`: its first page, its length in *n; PAGEMAP_NONE: there
  * is none. A run that reaches over `below` counts up to there. */
 size_t pagemap_last_run(const struct pagemap *map, enum page_set set, size_t below, size_t *n);

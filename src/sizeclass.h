@@ -20,11 +20,11 @@ enum {
     CLASS_COUNT = 58, /* class 0 included, which stands for "no small object" */
     SIZE_STEP = 8,    /* the grain of size_to_class */
     MAX_SMALL_SIZE = 32768,
-    MAX_SPAN_BYTES = 131072, /* object_place is proven below this */
+    MAX_SPAN_BYTES = 65536, /* object_place is proven below this */
 };
 
 extern HIDDEN HOT_CONSTANT const uint16_t class_to_size[CLASS_COUNT];
-/* The shortest span with little waste. */
+/* Of a span: the fewest pages with little waste. */
 extern HIDDEN HOT_CONSTANT const uint8_t class_to_pages[CLASS_COUNT];
 extern HIDDEN HOT_CONSTANT const uint32_t class_to_magic[CLASS_COUNT];
 extern HIDDEN HOT_CONSTANT const uint8_t size_to_class[MAX_SMALL_SIZE / SIZE_STEP + 1];

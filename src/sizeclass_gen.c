@@ -22,7 +22,7 @@
 enum {
     PAGE = 8192,
     MAX_SMALL = 32768,
-    MAX_SPAN = 131072, /* no span of small objects is longer */
+    MAX_SPAN = 65536, /* no span of small objects is longer */
     MAX_CLASSES = 64,
     SIZE_STEP = 8,
 };

@@ -70,7 +70,7 @@
 static_assert(CLASS_COUNT == 58, "sizeclass.h: class 0 included");
 static_assert(SIZE_STEP == 8, "sizeclass.h");
 static_assert(MAX_SMALL_SIZE == 32768, "sizeclass.h");
-static_assert(MAX_SPAN_BYTES == 131072, "sizeclass.h");
+static_assert(MAX_SPAN_BYTES == 65536, "sizeclass.h");
 static_assert(PAGE_SIZE == 8192, "base.h");
 
 const uint16_t class_to_size[CLASS_COUNT] = {

@@ -7,22 +7,17 @@
 #include "fixalloc.h"
 
 /*
- * A descriptor of 64 bytes has room for 2 words of bits: 128 objects, every class from 64 bytes up
- * in a one-page span, and large blocks. Each further pool doubles the room for bits: 8, 16 ... 128
- * words more.
+ * A descriptor of 64 bytes has room for 2 words of bits: 128 objects, every class from 64 bytes up,
+ * and large blocks. The other pools are for the few smaller classes, and for stacks.
  */
-enum { HEADER = offsetof(struct span, bits), INLINE_WORDS = 2, POOLS = 6 };
+enum { HEADER = offsetof(struct span, bits), INLINE_WORDS = 2, POOLS = 3 };
 
 static_assert(HEADER + INLINE_WORDS * sizeof(uint64_t) == CACHE_LINE, "one line for most spans");
 
 #define POOL(lines) FIXALLOC_INIT((lines)*CACHE_LINE, CACHE_LINE)
-static struct fixalloc pools[POOLS] = {POOL(1), POOL(2), POOL(3), POOL(5), POOL(9), POOL(17)};
+static struct fixalloc pools[POOLS] = {POOL(1), POOL(2), POOL(3)};
 
-/* Of such a span: the types of objects, free and first_word. */
-enum { OBJECTS_MOST = 64 * 1024 / 8 };
-static_assert(OBJECTS_MOST <= UINT16_MAX && OBJECTS_MOST / WORD_BITS <= UINT8_MAX, "see above");
-
-static_assert((17 * CACHE_LINE - HEADER) * 8 >= 64 * KIB / 8, "64 KiB of 8-byte objects");
+static_assert((3 * CACHE_LINE - HEADER) * 8 >= PAGE_SIZE / SIZE_STEP, "the smallest objects");
 
 static struct fixalloc *pool_for(size_t words) {
     unsigned pool = 0;

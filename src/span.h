@@ -14,7 +14,7 @@
 #include "bits.h"
 #include "sizeclass.h"
 
-enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 8, SPAN_STACK_WORDS = 5, SPAN_RUN_LEAST = 4 };
+enum { SPAN_UNLISTED = 0xff, SPAN_BUCKETS = 4, SPAN_STACK_WORDS = 5, SPAN_RUN_LEAST = 4 };
 
 /* In place of the magic of a large block that guard.h keeps; no class has it. */
 #define SPAN_GUARDED UINT32_MAX
@@ -46,7 +46,7 @@ struct span {
     _Atomic uint8_t shard; /* of the mcentral; changes under the locks of both shards */
     uint8_t bucket;        /* of the spanset that it is in, or SPAN_UNLISTED */
     bool needs_zero;       /* some of it may not read as zero */
-    bool backed;           /* all of it was dirty, in the terms of mheap.c, when it was taken */
+    bool backed;           /* of large blocks: all of it was dirty, in the terms of mheap.c */
     uint8_t stack;         /* of stacks: their kind in stackpool.h, plus 1 */
     uint8_t lead;          /* of a large block: how many cache lines behind `base` it begins */
     struct span *next;
@@ -54,7 +54,8 @@ struct span {
     uint64_t bits[]; /* 1: free */
 };
 
-/* A descriptor with all objects free; NULL: no memory for it. */
+/* A descriptor with all objects free, of class_to_pages[class] pages, or, with class 0, of a large
+ * block; NULL: no memory for it. */
 struct span *span_create(uintptr_t base, size_t pages, unsigned class);
 
 /* The same for 1 to 64 stacks of a kind. */

@@ -1,5 +1,5 @@
 /*
- * A set of spans of one class that have free objects, in buckets by how many: eight from the
+ * A set of spans of one class that have free objects, in buckets by how many: four from the
  * fullest spans to the emptiest, one for those that are empty, with all objects free, and one for
  * those that drain: they are to become empty, and are used only when there is nothing else. How
  * many spans there are makes no difference to adding, removing and finding one. A spanset has no

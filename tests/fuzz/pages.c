@@ -130,9 +130,26 @@ static void release(size_t keep) {
     REQUIRE(before - released <= keep);
 }
 
+/* Up to n spans of a class; what there is beyond two goes back. */
+static void fill_with_spans(struct place *place, struct place *other, unsigned class, size_t n) {
+    struct span *first = mheap_alloc_small(class, n, MHEAP_ANY), *second, *last;
+    REQUIRE(first != NULL);
+    for (last = first; last->next != NULL; last = last->next, n--) {
+        REQUIRE(n > 1 && last->next->base + span_bytes(last->next) == last->base);
+        REQUIRE(last->class == class && last->free == last->objects);
+    }
+    second = first->next;
+    fill_place(place, first);
+    if (second != NULL) {
+        mheap_free_small(second->next);
+        fill_place(other, second);
+    }
+}
+
 static void step(struct input *input) {
     size_t kind = take(input, 1) % 8, bytes, align;
-    struct place *place = &places[take(input, 1) % PLACES];
+    size_t index = take(input, 1) % PLACES;
+    struct place *place = &places[index], *other = &places[(index + 1) % PLACES];
     switch (kind) {
     case 0:
     case 1:
@@ -144,11 +161,9 @@ static void step(struct input *input) {
         break;
     case 2:
         empty_place(place);
+        empty_place(other);
         bytes = 1 + take(input, 1) % (CLASS_COUNT - 1);
-        fill_place(place,
-                   mheap_alloc_small((unsigned)bytes, class_to_pages[bytes],
-                                     class_to_pages[bytes] * (1 + take(input, 1) % 2), MHEAP_ANY));
-        REQUIRE(place->span->class == bytes && place->span->free == place->span->objects);
+        fill_with_spans(place, other, (unsigned)bytes, 1 + take(input, 1) % 8);
         break;
     case 3:
     case 4:

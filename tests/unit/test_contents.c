@@ -13,8 +13,7 @@ static struct span *new_span(size_t align, size_t size) {
     options.check = CHECK_CONTENTS;
     unsigned class = contents_class(align, size);
     CHECK(class != 0);
-    struct span *span =
-        mheap_alloc_small(class, class_to_pages[class], class_to_pages[class], MHEAP_ANY);
+    struct span *span = mheap_alloc_small(class, 1, MHEAP_ANY);
     CHECK(span != NULL);
     return span;
 }

@@ -11,7 +11,7 @@
 
 enum { THREADS = 4, ROUNDS = 20000, BATCH = 8, KEPT = 40 };
 
-/* The class of so many bytes, and how many objects its shortest span has. */
+/* The class of so many bytes, and how many objects its spans have. */
 #define CLASS(bytes) size_class(bytes)
 enum { OBJECTS_OF_1024 = 8 };
 
@@ -132,11 +132,12 @@ TEST_IN_CHILD(empty_spans_wait_for_others) {
     (void)unused;
     run_threads(1, idle_thread);
     leave_empty(1, 100);
-    CHECK(mheap_get_stats().in_use == 100 * PAGE_SIZE);
+    size_t before = mheap_get_stats().in_use;
+    CHECK(before >= 100 * PAGE_SIZE && before < 108 * PAGE_SIZE);
     for (unsigned i = 0; i < COUNT_OF(objects); i++) {
         CHECK(mcentral_take(i % 2, CLASS(2048), &objects[i] + 1, 1) == 1);
         struct mheap_stats stats = mheap_get_stats();
-        CHECK(stats.in_use + stats.free_dirty == 100 * PAGE_SIZE);
+        CHECK(stats.in_use + stats.free_dirty == before);
     }
     CHECK(mcentral_get_stats(CLASS(64)).span_count < 100);
     for (unsigned i = 0; i < COUNT_OF(objects); i++) {
@@ -149,9 +150,12 @@ TEST_IN_CHILD(few_empty_spans_stay) {
     (void)unused;
     run_threads(1, idle_thread);
     leave_empty(0, 600);
-    CHECK(mheap_get_stats().in_use == 512 * PAGE_SIZE);
+    size_t pages = mheap_get_stats().in_use / PAGE_SIZE;
+    CHECK(pages > 512 - 8 && pages <= 512);
     mcentral_reclaim(100);
-    CHECK(mheap_get_stats().in_use == 412 * PAGE_SIZE);
+    CHECK(mheap_get_stats().in_use == (pages - 100) * PAGE_SIZE);
+    mcentral_reclaim(SIZE_MAX);
+    CHECK(mheap_get_stats().in_use == 8 * PAGE_SIZE);
     mcentral_reclaim(SIZE_MAX);
     CHECK(mheap_get_stats().in_use == PAGE_SIZE); /* the last stays */
     check_empty(CLASS(64));
@@ -214,6 +218,7 @@ static void make_sparse(void **objects, unsigned spans, unsigned left) {
             mcentral_give(class, &objects[i], 1, "free");
         }
     }
+    mcentral_trim(0, class);
     CHECK(mcentral_get_stats(class).span_count == spans && mcentral_is_valid(class));
 }
 
@@ -247,6 +252,7 @@ TEST_IN_CHILD(sparse_spans_drain) {
         mcentral_give(class, &objects[i], 1, "free");
         CHECK(mcentral_is_valid(class));
     }
+    mcentral_trim(0, class);
     CHECK(mcentral_get_stats(class).span_count == 1 + others + 1);
     CHECK(mheap_get_stats().in_use == (1 + others + 1) * PAGE_SIZE);
 }
@@ -270,20 +276,50 @@ TEST_IN_CHILD(few_spans_do_not_drain) {
     CHECK(count_draining(objects, 15) == 0);
 }
 
-/* ---- lengths ---- */
+/* ---- steps ---- */
 
-/* A class that holds much gets longer spans. */
-TEST_IN_CHILD(spans_grow_with_use) {
-    static void *objects[400];
-    unsigned class = CLASS(4096);
-    (void)unused;
-    take(class, objects, COUNT_OF(objects));
-    CHECK(span_of(objects[COUNT_OF(objects) - 1])->pages == class_to_pages[class]);
-    CHECK(span_of(objects[0])->pages > class_to_pages[class]);
-    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+static void give_one_by_one(unsigned class, void *const *objects, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
         mcentral_give(class, &objects[i], 1, "free");
     }
+}
+
+/* The more a class has, the more spans it gets at once: at most a sixteenth of what it has. */
+TEST_IN_CHILD(spans_come_in_steps) {
+    enum { SPANS = 200 };
+    static void *objects[SPANS * OBJECTS_OF_1024];
+    unsigned class = CLASS(1024);
+    size_t most = 0;
+    (void)unused;
+    for (unsigned used = 1; used <= SPANS; used++) {
+        take(class, &objects[(used - 1) * OBJECTS_OF_1024], OBJECTS_OF_1024);
+        size_t spans = mcentral_get_stats(class).span_count;
+        CHECK(spans >= used && spans - used <= used / 16 && spans - used < 8);
+        CHECK(mheap_get_stats().in_use == spans * PAGE_SIZE);
+        most = spans - used > most ? spans - used : most;
+    }
+    CHECK(most == 7 && mcentral_is_valid(class));
+    give_one_by_one(class, objects, COUNT_OF(objects));
     check_empty(class);
+}
+
+/* One object in ten spans lives on: the other spans go back, but for a sixteenth of what stays. */
+TEST_IN_CHILD(few_objects_keep_few_spans) {
+    enum { SPANS = 400, LIVING = SPANS / 10 };
+    static void *objects[SPANS * OBJECTS_OF_1024];
+    unsigned class = CLASS(1024);
+    (void)unused;
+    take(class, objects, COUNT_OF(objects));
+    for (unsigned i = 0; i < COUNT_OF(objects); i++) {
+        if (i % (10 * OBJECTS_OF_1024) != 0) {
+            mcentral_give(class, &objects[i], 1, "free");
+        }
+    }
+    size_t spans = mcentral_get_stats(class).span_count;
+    CHECK(spans >= LIVING && spans <= LIVING + LIVING / 10);
+    CHECK(mheap_get_stats().in_use == spans * PAGE_SIZE && mcentral_is_valid(class));
+    mcentral_trim(0, class);
+    CHECK(mcentral_get_stats(class).span_count == LIVING && mcentral_is_valid(class));
 }
 
 /* ---- misuse, each with a class of its own ---- */
@@ -428,7 +464,8 @@ int main(void) {
         cmocka_unit_test(sparse_spans_drain),
         cmocka_unit_test(dense_spans_do_not_drain),
         cmocka_unit_test(few_spans_do_not_drain),
-        cmocka_unit_test(spans_grow_with_use),
+        cmocka_unit_test(spans_come_in_steps),
+        cmocka_unit_test(few_objects_keep_few_spans),
         cmocka_unit_test(many_threads),
         cmocka_unit_test(double_free),
         cmocka_unit_test(double_free_after_the_span),

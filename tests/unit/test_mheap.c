@@ -69,6 +69,37 @@ TEST_IN_CHILD(lowest_address_first) {
     CHECK(alloc(PAGES(2))->base == third + PAGES(3));
 }
 
+/* As many spans as fit behind the first; when they are freed together, neighbours merge, and
+ * others go back where they were. */
+TEST_IN_CHILD(small_spans_in_a_row) {
+    unsigned class = size_class(1024);
+    (void)unused;
+    struct span *hole = alloc(PAGES(3)), *block = alloc(PAGES(1)), *span;
+    uintptr_t first = hole->base;
+    mheap_free(hole);
+    struct span *few = mheap_alloc_small(class, 8, MHEAP_BACKED);
+    CHECK(few->base == first + PAGES(2) && few->next->base == first + PAGES(1));
+    CHECK(few->next->next->base == first && few->next->next->next == NULL);
+    CHECK(mheap_alloc_small(class, 8, MHEAP_BACKED) == NULL);
+    struct span *many = mheap_alloc_small(class, 8, MHEAP_ANY);
+    unsigned count = 0;
+    for (span = many; span != NULL; span = span->next) {
+        CHECK(span->base == first + PAGES(11 - count++) && span->pages == 1);
+        CHECK(span->class == class && span->free == span->objects &&
+              arena_span(span->base) == span);
+    }
+    CHECK(count == 8 && mheap_get_stats().in_use == PAGES(12));
+    struct span *second = many->next; /* of the others: between them */
+    many->next = second->next;
+    few->next->next->next = many;
+    mheap_free_small(few);
+    CHECK(mheap_get_stats().in_use == PAGES(2) && mheap_get_stats().free_dirty == PAGES(10));
+    CHECK(arena_span(first) == NULL && arena_span(second->base) == second);
+    CHECK(alloc(PAGES(6))->base == first + PAGES(4) && alloc(PAGES(3))->base == first);
+    mheap_free(block);
+    check_sums();
+}
+
 TEST_IN_CHILD(dirty_before_clean) {
     (void)unused;
     struct span *a = alloc(PAGES(8)), *b = alloc(PAGES(8));
@@ -322,6 +353,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(split_and_coalesce),
         cmocka_unit_test(lowest_address_first),
+        cmocka_unit_test(small_spans_in_a_row),
         cmocka_unit_test(dirty_before_clean),
         cmocka_unit_test(sizes_are_rounded),
         cmocka_unit_test(alignment),

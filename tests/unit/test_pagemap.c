@@ -98,6 +98,8 @@ static void compare_searches(struct model *model) {
     assert_int_equal(pagemap_find(&model->map, set, n), naive_find(model, set, n));
     assert_int_equal(pagemap_run_before(&model->map, set, page, most),
                      naive_run_before(model, set, page, most));
+    assert_int_equal(pagemap_run_at(&model->map, set, page, most),
+                     run_length(model, set, page, most));
     size_t want = naive_last_run(model, set, page, &want_n);
     assert_int_equal(pagemap_last_run(&model->map, set, page, &got_n), want);
     assert_int_equal(got_n, want_n);
