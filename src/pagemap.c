@@ -237,21 +237,6 @@ static struct page_word word_at(const struct pagemap *map, size_t page, size_t n
     return part;
 }
 
-bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n) {
-    while (n > 0) {
-        if (page / CHUNK_PAGES >= map->chunk_count) {
-            return false;
-        }
-        struct page_word part = word_at(map, page, n);
-        if ((part.chunk->bits[PAGES_FREE][part.word] & part.mask) != part.mask) {
-            return false;
-        }
-        page += part.pages;
-        n -= part.pages;
-    }
-    return true;
-}
-
 /* The ones that end just below a page of a chunk, and those that begin at it. */
 static unsigned run_below(const uint64_t *words, unsigned page) {
     unsigned run = 0;
@@ -304,6 +289,10 @@ size_t pagemap_run_at(const struct pagemap *map, enum page_set set, size_t page,
         }
     }
     return min_size(run, most);
+}
+
+bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n) {
+    return pagemap_run_at(map, PAGES_FREE, page, n) == n;
 }
 
 size_t pagemap_last_run(const struct pagemap *map, enum page_set set, size_t below, size_t *n) {
