@@ -17,7 +17,10 @@ static_assert(HEADER + INLINE_WORDS * sizeof(uint64_t) == CACHE_LINE, "one line 
 #define POOL(lines) FIXALLOC_INIT((lines)*CACHE_LINE, CACHE_LINE)
 static struct fixalloc pools[POOLS] = {POOL(1), POOL(2), POOL(3)};
 
-static_assert((3 * CACHE_LINE - HEADER) * 8 >= PAGE_SIZE / SIZE_STEP, "the smallest objects");
+/* Of such a span: the types of objects, free and first_word. */
+enum { OBJECTS_MOST = PAGE_SIZE / SIZE_STEP };
+static_assert(OBJECTS_MOST <= UINT16_MAX && OBJECTS_MOST / WORD_BITS <= UINT8_MAX, "see above");
+static_assert((3 * CACHE_LINE - HEADER) * 8 >= OBJECTS_MOST, "the smallest objects");
 
 static struct fixalloc *pool_for(size_t words) {
     unsigned pool = 0;

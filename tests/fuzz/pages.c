@@ -132,11 +132,12 @@ static void release(size_t keep) {
 
 /* Up to n spans of a class; what there is beyond two goes back. */
 static void fill_with_spans(struct place *place, struct place *other, unsigned class, size_t n) {
-    struct span *first = mheap_alloc_small(class, n, MHEAP_ANY), *second, *last;
+    struct span *first = mheap_alloc_small(class, n, MHEAP_ANY), *second;
     REQUIRE(first != NULL);
-    for (last = first; last->next != NULL; last = last->next, n--) {
-        REQUIRE(n > 1 && last->next->base + span_bytes(last->next) == last->base);
-        REQUIRE(last->class == class && last->free == last->objects);
+    for (const struct span *span = first, *next; span != NULL; span = next, n--) {
+        next = span->next;
+        REQUIRE(n > 0 && span->class == class && span->free == span->objects);
+        REQUIRE(next == NULL || next->base + span_bytes(next) == span->base);
     }
     second = first->next;
     fill_place(place, first);

@@ -1,7 +1,7 @@
 /*
  * 96 MiB of objects of 256 bytes to 4 KiB, of which one in twenty lives on, anywhere: a cache that
  * expires, a document that is closed but for its pictures. Where a span holds dozens of objects
- * hardly one becomes empty, and four fifths of the peak stay resident.
+ * hardly one becomes empty, and nearly three quarters of the peak stay resident.
  */
 #include <malloc.h>
 #include <stdio.h>
