@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../pattern.h"
+
 size_t opaque(size_t value) {
     __asm__ volatile("" : "+r"(value));
     return value;
@@ -18,24 +20,14 @@ void *keep(void *ptr) {
     return ptr;
 }
 
-static unsigned char pattern(size_t i, unsigned seed) {
-    return (unsigned char)((i * 131) ^ (i >> 8) ^ (seed * 29 + 0x5a));
-}
-
 void fill(void *ptr, size_t size, unsigned seed) {
-    unsigned char *bytes = ptr;
-    for (size_t i = 0; i < size; i++) {
-        bytes[i] = pattern(i, seed);
-    }
+    pattern_fill(ptr, size, seed);
 }
 
 void assert_filled(const void *ptr, size_t size, unsigned seed) {
-    const unsigned char *bytes = ptr;
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] != pattern(i, seed)) {
-            fail_msg("byte %zu of %zu at %p is 0x%02x, want 0x%02x", i, size, ptr, bytes[i],
-                     pattern(i, seed));
-        }
+    size_t wrong = pattern_mismatch(ptr, size, seed);
+    if (wrong != size) {
+        fail_msg("wrong within 8 bytes from byte %zu of %zu at %p on", wrong, size, ptr);
     }
 }
 

@@ -21,7 +21,8 @@
 #include <goalloc_stack.h>
 
 #include "../examples/context.h"
-#include "pattern.h"
+#include "../pattern.h"
+#include "random.h"
 
 /* valgrind takes what lay below a stack pointer for gone; here it becomes data again. */
 #if __has_include(<valgrind/memcheck.h>)

@@ -23,7 +23,8 @@
 
 #include <goalloc.h>
 
-#include "pattern.h"
+#include "../pattern.h"
+#include "random.h"
 
 #define MAX_LANES 256
 #define MAX_SLOTS 2048

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../pattern.h"
 #include "mheap.h"
 #include "os.h"
 
@@ -160,24 +161,12 @@ size_t random_below(uint64_t *state, size_t below) {
     return (size_t)(random_next(state) >> 16) % below;
 }
 
-static unsigned char pattern(size_t i, unsigned seed) {
-    return (unsigned char)(i * 131 ^ i >> 8 ^ (seed * 29 + 0x5a));
-}
-
 void fill(void *memory, size_t size, unsigned seed) {
-    unsigned char *bytes = memory;
-    for (size_t i = 0; i < size; i++) {
-        bytes[i] = pattern(i, seed);
-    }
+    pattern_fill(memory, size, seed);
 }
 
 bool is_filled(const void *memory, size_t size, unsigned seed) {
-    const unsigned char *bytes = memory;
-    size_t i = 0;
-    while (i < size && bytes[i] == pattern(i, seed)) {
-        i++;
-    }
-    return i == size;
+    return pattern_mismatch(memory, size, seed) == size;
 }
 
 bool is_zero(const void *memory, size_t size) {
