@@ -8,15 +8,16 @@
 #     same "sort -n" sort -n "$in/numbers"
 #     finish
 #
-# The library is that of build/, or the one that GOALLOC_LIB names; GOALLOC_CHECK is what it says.
+# The library is that of build/, or the one that GOALLOC_LIB names. GOALLOC_CHECK may name several
+# modes, as in "0 1 2 3": each is compared with the same plain run.
 set -euo pipefail
 
 programs=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 library=${GOALLOC_LIB:-$programs/../../build/libgoalloc.so}
 skip_code=77 # as CMakeLists.txt tells CTest
 
-# The mode of goalloc; with samples of guarded blocks, many.
-mode=${GOALLOC_CHECK:-0}
+read -ra modes <<<"${GOALLOC_CHECK:-0}"
+mode=${modes[0]} # of the next run
 
 # The distribution's programs come first: those are the ones whose packages are installed.
 export PATH=/usr/bin:/bin:$PATH LC_ALL=C.UTF-8 TZ=UTC
@@ -60,7 +61,7 @@ need() {
 }
 
 # Runs a command with goalloc preloaded, or plain. The command may be a function: what it starts
-# is then preloaded, while the shell that runs it is not.
+# is then preloaded, while the shell that runs it is not. Where blocks are sampled, many are.
 with_goalloc() (
     export LD_PRELOAD=$preload GOALLOC_CHECK=$mode GOALLOC_GUARD_RATE=200
     "$@"
@@ -100,10 +101,23 @@ run_case() {
     (cd "$current" && digest_files) >"$kept/files"
 }
 
-# Compares a command's plain run with its run on goalloc. The command must succeed and produce
-# something, so that two runs which fail alike do not pass.
+# Compares what the last run left with what the plain one did.
+compare() {
+    local what differs=
+    for what in code out err files; do
+        cmp -s "$work/plain/$what" "$work/with_goalloc/$what" && continue
+        differs+=" $what"
+        diff -a -u "$work/plain/$what" "$work/with_goalloc/$what" | head -n 20 | cut -c 1-200 >&2 ||
+            true
+    done
+    compared=$((compared + 1))
+    [[ -z $differs ]] || fail "$1: differs in$differs"
+}
+
+# Compares a command's plain run with its runs on goalloc, one for each mode. The command must
+# succeed and produce something, so that two runs which fail alike do not pass.
 same() {
-    local name=$1 what differs=
+    local name=$1
     shift
     run_case plain "$@"
     if [[ $(<"$work/plain/code") != 0 ]]; then
@@ -114,15 +128,10 @@ same() {
         fail "$name: no output to compare"
         return
     fi
-    run_case with_goalloc "$@"
-    for what in code out err files; do
-        cmp -s "$work/plain/$what" "$work/with_goalloc/$what" && continue
-        differs+=" $what"
-        diff -a -u "$work/plain/$what" "$work/with_goalloc/$what" | head -n 20 | cut -c 1-200 >&2 ||
-            true
+    for mode in "${modes[@]}"; do
+        run_case with_goalloc "$@"
+        compare "$name, GOALLOC_CHECK=$mode"
     done
-    compared=$((compared + 1))
-    [[ -z $differs ]] || fail "$name: differs in$differs"
 }
 
 # Ends the test with its result.
@@ -131,6 +140,6 @@ finish() {
         say "$failures failures"
         exit 1
     fi
-    say "$compared commands: the same with and without goalloc"
+    say "$compared comparisons: the same with and without goalloc"
     exit 0
 }
