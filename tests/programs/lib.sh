@@ -71,10 +71,14 @@ plain() (
     "$@"
 )
 
-# Checks that goalloc is in the program: it says so itself as it starts.
+# Checks that goalloc is in the program, in each mode: it says so itself as it starts.
 active() {
-    GOALLOC_VERBOSE=1 with_goalloc "$@" >/dev/null 2>"$work/verbose" </dev/null || true
-    grep -q '^goalloc: version' "$work/verbose" || fail "goalloc is not active in: $*"
+    for mode in "${modes[@]}"; do
+        GOALLOC_VERBOSE=1 with_goalloc "$@" >/dev/null 2>"$work/verbose" </dev/null || true
+        grep -q '^goalloc: version' "$work/verbose" || fail "goalloc is not active in: $*"
+        grep -Eq "^goalloc: +CHECK +$mode[: ]" "$work/verbose" ||
+            fail "the mode is not $mode in: $*"
+    done
 }
 
 # The names and contents of the files below the current directory, in a fixed order.
