@@ -1,7 +1,8 @@
 /*
- * The background thread. It is created when there is something to give back for the first time,
- * looks at the clock ten times a second as long as the free memory changes, and sleeps without a
- * clock otherwise. It never allocates. See background.h and README.md.
+ * The background thread. It is created when there is something to give back for the first time and
+ * looks at the clock ten times a second as long as the free memory changes. Otherwise it sleeps,
+ * and only looks once a second whether it is the last thread: a process whose main thread has left
+ * by pthread_exit ends with the last one. It never allocates. See background.h and README.md.
  */
 #include "background.h"
 
@@ -24,7 +25,8 @@
 enum {
     TICK_MS = 100,
     TICKS_MOST = 30, /* without a change: longer than two periods of the scavenger */
-    STACK_BYTES = 64 * 1024,
+    SLEEP_MS = 1000,
+    STACK_BYTES = 256 * 1024, /* as the last thread it runs the program's exit handlers */
 };
 
 #define WORTH_A_THREAD MIB
@@ -57,15 +59,24 @@ static size_t tick_until_quiet(void) {
     return before;
 }
 
+static void sleep_until_woken(void) {
+    while (atomic_load(&state) == WAITING && !os_is_last_thread()) {
+        os_futex_wait_for(&state, WAITING, SLEEP_MS);
+    }
+}
+
 static void *run(void *unused) {
-    for (;;) {
+    do {
         size_t quiet = tick_until_quiet();
         atomic_store(&state, WAITING);
         if (free_dirty() == quiet) { /* else something was freed while nobody could wake us */
-            os_futex_wait(&state, WAITING);
+            sleep_until_woken();
         }
         atomic_store(&state, RUNNING);
-    }
+    } while (!os_is_last_thread());
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_UNBLOCK, &all, NULL);
     return unused;
 }
 

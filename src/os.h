@@ -93,6 +93,9 @@ bool os_is_readable(const void *address);
 /* The number by which the system knows the calling thread. */
 unsigned os_thread_id(void);
 
+/* Has every other thread ended, and the process's first one before all the others? */
+bool os_is_last_thread(void);
+
 /* The processors that the calling thread may run on; 1 when the system does not tell. */
 unsigned os_processors(void);
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -231,6 +232,25 @@ bool os_is_readable(const void *address) {
 
 unsigned os_thread_id(void) {
     return (unsigned)SYSCALL(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+/* What proc(5) tells of a process is the state of its first thread, a Z when that has ended, which
+ * counts as one as long as there are others. */
+bool os_is_last_thread(void) {
+    enum { FIELDS_TO_THREADS = 18 };
+    char text[512];
+    int file = os_open_file("/proc/self/stat");
+    ssize_t got = file < 0 ? -1 : os_read(file, text, sizeof text - 1);
+    os_close(file);
+    text[got < 0 ? 0 : got] = '\0';
+    const char *field = strrchr(text, ')'); /* the name before it may hold anything */
+    if (field == NULL || strncmp(field, ") Z ", 4) != 0) {
+        return false;
+    }
+    for (int i = 0; i < FIELDS_TO_THREADS && field != NULL; i++) {
+        field = strchr(field + 1, ' ');
+    }
+    return field != NULL && strncmp(field, " 2 ", 3) == 0;
 }
 
 unsigned os_processors(void) {
