@@ -464,7 +464,7 @@ size_t alloc_trim(size_t keep) {
         mcache_flush(thread_cache());
     }
     alloc_release();
-    size_t released = mheap_release(keep);
+    size_t released = mheap_release(keep, SIZE_MAX);
     alloc_leave();
     return released;
 }

@@ -19,6 +19,13 @@
 /* Less than this much of holes is left alone. A table that doubles leaves as much at each step. */
 #define SURPLUS_SLACK (2 * MIB)
 
+/* Of system calls that give pages back, one that is refused counts as so many: memory that is
+ * locked stays refused. */
+enum { REFUSED_AS = 32 };
+
+/* How many runs are looked at for one that an aligned block fits into. */
+enum { ALIGNED_RUNS_MOST = 64 };
+
 static struct lock heap_lock = LOCK_INIT;
 static size_t pages_in_use;
 static size_t in_use_high; /* the most that pages_in_use was since mheap_idle asked last */
@@ -26,6 +33,7 @@ static size_t pages_large;
 static size_t pages_dirty; /* free and dirty */
 static size_t dirty_low;   /* the least that pages_dirty was since mheap_idle asked last */
 static size_t large_blocks;
+static size_t pages_leaving; /* on their way back to the system, and in the heap again after it */
 static _Atomic size_t pages_taken; /* see mheap_taken */
 static _Atomic size_t lead_lines;  /* of all large blocks */
 
@@ -69,6 +77,23 @@ static void give_pages_locked(struct arena *arena, size_t page, size_t n, bool d
     pages_dirty += dirty ? n : 0;
 }
 
+/* Of the last runs one that n aligned pages lie in. */
+static size_t find_last_aligned_locked(struct arena *arena, enum page_set set, size_t n,
+                                       size_t align) {
+    size_t below = SIZE_MAX, pages;
+    for (unsigned i = 0; i < ALIGNED_RUNS_MOST && below > 0; i++) {
+        below = pagemap_last_run(&arena->pages, set, below, &pages);
+        if (below == PAGEMAP_NONE) {
+            break;
+        }
+        size_t page = align_page(arena, below, align);
+        if (page + n <= below + pages) {
+            return page;
+        }
+    }
+    return PAGEMAP_NONE;
+}
+
 /* The first run that is long enough often is where an aligned block of this size was; only if it is
  * not does the search count on the worst. */
 static size_t find_aligned_locked(struct arena *arena, enum page_set set, size_t n, size_t align) {
@@ -77,7 +102,8 @@ static size_t find_aligned_locked(struct arena *arena, enum page_set set, size_t
         return page;
     }
     page = pagemap_find(&arena->pages, set, pages_with_slack(n, align));
-    return page == PAGEMAP_NONE ? page : align_page(arena, page, align);
+    return page == PAGEMAP_NONE ? find_last_aligned_locked(arena, set, n, align)
+                                : align_page(arena, page, align);
 }
 
 /* `least` pages, or twice as many, or more, up to `most`, where so many follow. */
@@ -153,8 +179,10 @@ static bool shrink_to_system_pages(const struct arena *arena, size_t *page, size
 
 /* Takes the last `most` pages of the last dirty run below page *below out of the heap, gives them
  * back to the system with no lock held, and returns them clean. *below moves down, to 0 in the end.
- * The kernel must not fill holes that are to stay with huge pages. Returns the pages given back. */
-static size_t release_last(struct arena *arena, size_t *below, size_t most, bool to_stay) {
+ * The kernel must not fill holes that are to stay with huge pages. *calls_left counts the system
+ * calls. Returns the pages given back. */
+static size_t release_last(struct arena *arena, size_t *below, size_t most, bool to_stay,
+                           size_t *calls_left) {
     size_t n;
     lock_acquire(&heap_lock);
     size_t page = pagemap_last_run(&arena->pages, PAGES_DIRTY, *below, &n);
@@ -164,6 +192,7 @@ static size_t release_last(struct arena *arena, size_t *below, size_t most, bool
     bool whole = n > 0 && shrink_to_system_pages(arena, &page, &n);
     if (whole) {
         take_pages_locked(arena, page, n);
+        pages_leaving += n;
     }
     if (whole && to_stay) {
         arena_avoid_huge_pages(arena);
@@ -173,18 +202,20 @@ static size_t release_last(struct arena *arena, size_t *below, size_t most, bool
         return 0;
     }
     bool zero = os_discard((void *)arena_address(arena, page), n << PAGE_SHIFT);
+    *calls_left -= min_size(*calls_left, zero ? 1 : REFUSED_AS);
     lock_acquire(&heap_lock);
     give_pages_locked(arena, page, n, !zero);
+    pages_leaving -= min_size(pages_leaving, n); /* 0 in the child of a fork */
     lock_release(&heap_lock);
     return zero ? n : 0;
 }
 
-/* So many pages, the highest first. */
-static size_t release(size_t goal, bool to_stay) {
+/* So many pages, the highest first, as far as so many system calls go. */
+static size_t release(size_t goal, bool to_stay, size_t calls) {
     size_t released = 0;
     for (unsigned i = arena_count(); i-- > 0;) {
-        for (size_t below = SIZE_MAX; below > 0 && released < goal;) {
-            released += release_last(&arenas[i], &below, goal - released, to_stay);
+        for (size_t below = SIZE_MAX; below > 0 && released < goal && calls > 0;) {
+            released += release_last(&arenas[i], &below, goal - released, to_stay, &calls);
         }
     }
     return released;
@@ -218,11 +249,24 @@ static bool is_large(struct contents contents) {
     return contents.class == 0 && contents.stacks == 0;
 }
 
+/* What another thread is giving back to the system can be had a moment later. */
+static bool take_any_in_the_end_locked(size_t least, size_t most, size_t align, struct run *run) {
+    while (!take_any_locked(least, most, align, run)) {
+        if (pages_leaving == 0) {
+            return false;
+        }
+        lock_release(&heap_lock);
+        os_yield();
+        lock_acquire(&heap_lock);
+    }
+    return true;
+}
+
 static bool take_run(size_t least, size_t most, struct contents contents, size_t align,
                      enum mheap_pages which, struct run *run) {
     lock_acquire(&heap_lock);
     bool taken = which == MHEAP_BACKED ? take_locked(PAGES_DIRTY, least, most, align, run)
-                                       : take_any_locked(least, most, align, run);
+                                       : take_any_in_the_end_locked(least, most, align, run);
     if (taken) {
         count_locked(run->pages, is_large(contents));
     }
@@ -334,7 +378,7 @@ static void release_surplus(size_t pages) {
     size_t surplus = backed > most ? backed - most : 0;
     lock_release(&heap_lock);
     if (surplus > 0) {
-        release(min_size(surplus, pages), false);
+        release(min_size(surplus, pages), false, MHEAP_CALLS_MOST);
     }
 }
 
@@ -456,9 +500,9 @@ bool mheap_resize(struct span *span, size_t bytes) {
 
 /* ---- giving back what is idle ---- */
 
-size_t mheap_release(size_t keep) {
+size_t mheap_release(size_t keep, size_t calls) {
     size_t dirty = mheap_get_stats().free_dirty;
-    return dirty > keep ? release(pages_for(dirty - keep), true) << PAGE_SHIFT : 0;
+    return dirty > keep ? release(pages_for(dirty - keep), true, calls) << PAGE_SHIFT : 0;
 }
 
 size_t mheap_idle(void) {
@@ -474,6 +518,10 @@ size_t mheap_idle(void) {
 
 __attribute__((no_sanitize("thread"))) size_t mheap_in_use(void) {
     return *(const volatile size_t *)&pages_in_use << PAGE_SHIFT;
+}
+
+__attribute__((no_sanitize("thread"))) size_t mheap_free_dirty(void) {
+    return *(const volatile size_t *)&pages_dirty << PAGE_SHIFT;
 }
 
 size_t mheap_taken(void) {
@@ -501,6 +549,7 @@ struct mheap_stats mheap_get_stats(void) {
  * be derived from the bitmaps is computed anew. */
 void mheap_reset_in_child(void) {
     span_reset_in_child();
+    pages_leaving = 0;
     if (!lock_reset_in_child(&heap_lock)) {
         return;
     }

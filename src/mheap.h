@@ -52,14 +52,19 @@ void mheap_free_small(struct span *list);
 bool mheap_resize(struct span *span, size_t bytes);
 
 /* Gives free pages back to the system, the highest first, until at most `keep` bytes of them are
- * backed by memory. Returns the bytes given back. */
-size_t mheap_release(size_t keep);
+ * backed by memory or so many system calls have been made. Returns the bytes given back. */
+size_t mheap_release(size_t keep, size_t calls);
+
+/* The system calls of an operation that is to do something else: some milliseconds. */
+enum { MHEAP_CALLS_MOST = 256 };
 
 /* The bytes of free pages that were never less since the last call: that much lay idle. */
 size_t mheap_idle(void);
 
-/* The bytes of all spans. A guess while others change it. */
+/* The bytes of all spans, and of free pages that are backed by memory. Guesses while others change
+ * them; no lock is taken. */
 size_t mheap_in_use(void);
+size_t mheap_free_dirty(void);
 
 /* The pages that spans have been made of since the start. */
 size_t mheap_taken(void);

@@ -87,6 +87,9 @@ void os_futex_wait(const void *word, uint32_t value);
 void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds);
 void os_futex_wake(const void *word, int waiters);
 
+/* Lets other threads run first. */
+void os_yield(void);
+
 /* Can the 16 bytes there, which lie in one page, be read? */
 bool os_is_readable(const void *address);
 
@@ -96,7 +99,7 @@ unsigned os_thread_id(void);
 /* Has every other thread ended, and the process's first one before all the others? */
 bool os_is_last_thread(void);
 
-/* The processors that the calling thread may run on; 1 when the system does not tell. */
+/* The processors that the process's first thread may run on; 1 when the system does not tell. */
 unsigned os_processors(void);
 
 /* Milliseconds since some moment in the past, in steps of a few; costs some nanoseconds. */
@@ -110,6 +113,13 @@ int os_duplicate(int fd);
 
 /* Opens for reading; negative: no. */
 int os_open_file(const char *path);
+
+/* What names the file that a descriptor is open for; false: it is not open. */
+struct os_file {
+    uint64_t device;
+    uint64_t number;
+};
+bool os_get_file(int fd, struct os_file *file);
 
 /* The bytes read, 0 at the end, negative on error. */
 ssize_t os_read(int fd, void *out, size_t size);

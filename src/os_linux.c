@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/stat.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -186,23 +187,29 @@ size_t os_resident(void *base, size_t size) {
  * 65,000 of them; past this many moves, copying is the smaller evil. */
 static _Atomic int moves_left = 8192;
 
+/* MREMAP_FIXED unmaps the target before it looks at the rest, so what may be refused comes first,
+ * to a place of the kernel's choice. The second step neither takes memory nor adds mappings. */
 bool os_move_pages(void *to, void *from, size_t size) {
     if (atomic_fetch_sub_explicit(&moves_left, 1, memory_order_relaxed) <= 0) {
         atomic_store_explicit(&moves_left, 0, memory_order_relaxed);
         return false;
     }
-    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-    long result = SYSCALL(SYS_mremap, from, size, size, flags, to, 0);
-    /* MREMAP_FIXED unmaps the target before it looks at the rest, so a late refusal would leave a
-     * hole; a fresh mapping heals it. */
-    if (failed(result)) {
-        if (os_reserve_at(to, size)) {
-            os_open(to, size);
-        }
+    int flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
+    long via = SYSCALL(SYS_mremap, from, size, size, flags, NULL, 0);
+    if (failed(via)) {
         return false;
     }
     os_open(from, size); /* nothing new for the kernel; qemu-user takes it for unmapped */
-    return true;
+    flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    if (!failed(SYSCALL(SYS_mremap, via, size, size, flags, to, 0))) {
+        return true;
+    }
+    memcpy(from, (void *)via, size);
+    os_unreserve((void *)via, size);
+    if (os_reserve_at(to, size)) {
+        os_open(to, size);
+    }
+    return false;
 }
 
 void os_avoid_huge_pages(void *base, size_t size) {
@@ -221,6 +228,10 @@ void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds) 
 
 void os_futex_wake(const void *word, int waiters) {
     SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
+}
+
+void os_yield(void) {
+    SYSCALL(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 }
 
 /* The kernel reads the mask before it finds that there is no such operation; NULL is no mask. */
@@ -256,7 +267,8 @@ bool os_is_last_thread(void) {
 unsigned os_processors(void) {
     unsigned long set[16] = {0};
     unsigned count = 0;
-    if (failed(SYSCALL(SYS_sched_getaffinity, 0, sizeof set, set, 0, 0, 0))) {
+    long process = SYSCALL(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    if (failed(SYSCALL(SYS_sched_getaffinity, process, sizeof set, set, 0, 0, 0))) {
         return 1;
     }
     for (unsigned i = 0; i < sizeof set / sizeof set[0]; i++) {
@@ -292,6 +304,16 @@ int os_duplicate(int fd) {
 
 int os_open_file(const char *path) {
     return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+}
+
+bool os_get_file(int fd, struct os_file *file) {
+    struct statx status = {0};
+    if (failed(SYSCALL(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO, &status, 0))) {
+        return false;
+    }
+    file->device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
+    file->number = status.stx_ino;
+    return true;
 }
 
 ssize_t os_read(int fd, void *out, size_t size) {

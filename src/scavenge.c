@@ -52,8 +52,8 @@ bool scavenge(uint64_t now) {
     size_t most = time < STEP_BYTES / BYTES_PER_MS ? time * BYTES_PER_MS : STEP_BYTES;
     size_t step = min_size(min_size(rest, dirty), most);
     if (step > 0) {
-        mheap_release(dirty - step);
-        atomic_store_explicit(&due, rest - step, memory_order_relaxed);
+        size_t released = mheap_release(dirty - step, MHEAP_CALLS_MOST);
+        atomic_store_explicit(&due, rest - min_size(rest, released), memory_order_relaxed);
     }
     return period;
 }

@@ -125,7 +125,7 @@ static void check_sums(void) {
 }
 
 static void release(size_t keep) {
-    size_t before = mheap_get_stats().free_dirty, released = mheap_release(keep);
+    size_t before = mheap_get_stats().free_dirty, released = mheap_release(keep, SIZE_MAX);
     REQUIRE(mheap_get_stats().free_dirty == before - released);
     REQUIRE(before - released <= keep);
 }

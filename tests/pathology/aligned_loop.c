@@ -5,6 +5,8 @@
  *
  *     aligned_loop one     one block at a time: the address repeats, with no page fault
  *     aligned_loop many    64 blocks, replaced at random: half as much memory again at most
+ *     aligned_loop odd     the same beside a hole that is long enough, but not aligned: likewise,
+ *                          and without a page fault for each block
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -43,12 +45,14 @@ static void loop_over_one(void) {
     CHECK(faults <= 50, "%zu page faults", faults);
 }
 
-static void replace_many(void) {
+/* Returns the page faults of the replacements. */
+static size_t replace_many(void) {
     static char *blocks[LIVE];
     uint64_t seed = 1;
-    size_t before = rollup("Rss");
+    size_t before = rollup("Rss"), faults = 0;
     for (size_t n = 0; n < LIVE + REPLACED; n++) {
         size_t i = n < LIVE ? n : random_below(&seed, LIVE);
+        faults = n == LIVE ? page_faults() : faults;
         free(blocks[i]);
         blocks[i] = aligned();
     }
@@ -56,14 +60,27 @@ static void replace_many(void) {
     printf("peak %zu KiB for %zu KiB\n", grown / KIB, LIVE * BLOCK / KIB);
     fflush(stdout);
     CHECK(grown <= LIVE * BLOCK / 2 * 3, "the peak is %zu KiB", grown / KIB);
+    return page_faults() - faults;
+}
+
+static void replace_beside_a_hole(void) {
+    char *hole = touched(BLOCK + BLOCK / 2), *wall = touched(100 * KIB);
+    free_touched(hole, BLOCK + BLOCK / 2);
+    size_t faults = replace_many();
+    printf("%zu page faults\n", faults);
+    fflush(stdout);
+    CHECK(faults <= REPLACED, "%zu page faults", faults);
+    free_touched(wall, 100 * KIB);
 }
 
 int main(int argc, char **argv) {
-    CHECK(argc == 2, "usage: aligned_loop one|many");
+    CHECK(argc == 2, "usage: aligned_loop one|many|odd");
     life_require_goalloc();
     avoid_huge_pages();
     if (strcmp(argv[1], "one") == 0) {
         loop_over_one();
+    } else if (strcmp(argv[1], "odd") == 0) {
+        replace_beside_a_hole();
     } else {
         replace_many();
     }

@@ -107,7 +107,7 @@ TEST_IN_CHILD(dirty_before_clean) {
     CHECK(!a->needs_zero && is_zero(block(a), PAGES(8)));
     fill(block(a), PAGES(8), 1);
     mheap_free(a);
-    if (mheap_release(0) == 0) {
+    if (mheap_release(0, SIZE_MAX) == 0) {
         skip_child("this system does not discard");
     }
     mheap_free(b);
@@ -235,12 +235,12 @@ TEST_IN_CHILD(release_gives_memory_back) {
     mheap_free(a);
     CHECK(mheap_get_stats().free_dirty == 32 * MIB);
     CHECK(resident_pages(memory, 32 * MIB) == 32 * MIB / os_page_size());
-    CHECK(mheap_release(32 * MIB) == 0);
-    if (mheap_release(0) == 0) {
+    CHECK(mheap_release(32 * MIB, SIZE_MAX) == 0);
+    if (mheap_release(0, SIZE_MAX) == 0) {
         skip_child("this system does not discard");
     }
     CHECK(resident_pages(memory, 32 * MIB) == 0);
-    CHECK(mheap_get_stats().free_dirty == 0 && mheap_release(0) == 0);
+    CHECK(mheap_get_stats().free_dirty == 0 && mheap_release(0, SIZE_MAX) == 0);
     CHECK(is_filled(block(b), MIB, 2));
     a = alloc(32 * MIB);
     CHECK(block(a) == memory && !a->needs_zero && is_zero(memory, 32 * MIB));
@@ -307,7 +307,7 @@ static void churn(unsigned index) {
             fill(block(kept[at]), 500, tag);
         }
         if (i % 500 == 0) {
-            mheap_release(MIB);
+            mheap_release(MIB, SIZE_MAX);
         }
     }
     for (unsigned at = 0; at < KEPT; at++) {
@@ -323,7 +323,7 @@ TEST_IN_CHILD(holes_go_back) {
     struct span *all = alloc(64 * MIB);
     fill(block(all), 64 * MIB, 1);
     mheap_free(all);
-    if (mheap_release(0) == 0) {
+    if (mheap_release(0, SIZE_MAX) == 0) {
         skip_child("this system does not discard");
     }
     mheap_idle();
