@@ -99,6 +99,13 @@ void alloc_release(void) {
 
 /* ---- the border of the slow path ---- */
 
+static void free_all(void *block) {
+    for (void *next; block != NULL; block = next) {
+        next = *(void **)block;
+        alloc_free(block);
+    }
+}
+
 void alloc_leave(void) {
     bool look = ++mcache_front.operations % SCAVENGE_EVERY == 0;
     if (look && scavenge(os_milliseconds())) {
@@ -106,13 +113,9 @@ void alloc_leave(void) {
         stackpool_trim();
         largecache_trim();
     }
-    void *deferred = thread_leave();
-    while (deferred != NULL) {
-        void *next = *(void **)deferred;
-        alloc_free(deferred);
-        deferred = next;
-    }
+    free_all(thread_leave());
     if (look) {
+        free_all(thread_take_orphans());
         background_wake();
     }
 }

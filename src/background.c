@@ -26,7 +26,6 @@ enum {
     TICK_MS = 100,
     TICKS_MOST = 30, /* without a change: longer than two periods of the scavenger */
     SLEEP_MS = 1000,
-    STACK_BYTES = 256 * 1024, /* as the last thread it runs the program's exit handlers */
 };
 
 #define WORTH_A_THREAD MIB
@@ -38,13 +37,9 @@ static bool change_state(uint32_t from, uint32_t to) {
     return atomic_compare_exchange_strong(&state, &from, to);
 }
 
-static size_t free_dirty(void) {
-    return mheap_get_stats().free_dirty;
-}
-
 /* Returns the free memory that no longer changes. */
 static size_t tick_until_quiet(void) {
-    size_t before = free_dirty();
+    size_t before = mheap_free_dirty();
     for (int ticks = 0; ticks < TICKS_MOST; ticks++) {
         os_futex_wait_for(&state, RUNNING, TICK_MS);
         if (scavenge(os_milliseconds())) {
@@ -52,7 +47,7 @@ static size_t tick_until_quiet(void) {
             stackpool_trim();
             largecache_trim();
         }
-        size_t now = free_dirty();
+        size_t now = mheap_free_dirty();
         ticks = now == before ? ticks : 0;
         before = now;
     }
@@ -66,10 +61,13 @@ static void sleep_until_woken(void) {
 }
 
 static void *run(void *unused) {
+    if (thread_enter_without_cache()) { /* forks are to know that there are two threads */
+        thread_leave();
+    }
     do {
         size_t quiet = tick_until_quiet();
         atomic_store(&state, WAITING);
-        if (free_dirty() == quiet) { /* else something was freed while nobody could wake us */
+        if (mheap_free_dirty() == quiet) { /* else something was freed while nobody could wake us */
             sleep_until_woken();
         }
         atomic_store(&state, RUNNING);
@@ -96,7 +94,6 @@ static bool create(void) {
         return false;
     }
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     bool created = pthread_create(&thread, &attributes, run, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -115,8 +112,8 @@ void background_wake(void) {
     uint32_t now = atomic_load_explicit(&state, memory_order_relaxed);
     if (now == WAITING && change_state(WAITING, RUNNING)) {
         os_futex_wake(&state, 1);
-    } else if (now == ABSENT && free_dirty() >= WORTH_A_THREAD && change_state(ABSENT, RUNNING) &&
-               !create()) {
+    } else if (now == ABSENT && mheap_free_dirty() >= WORTH_A_THREAD &&
+               change_state(ABSENT, RUNNING) && !create()) {
         atomic_store(&state, FORBIDDEN);
     }
 }

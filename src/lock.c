@@ -19,15 +19,9 @@ static bool spin(struct lock *lock) {
     return false;
 }
 
-void (*_Atomic lock_before_sleep)(void);
-
 SLOW_PATH void lock_acquire_slow(struct lock *lock) {
     if (spin(lock)) {
         return;
-    }
-    void (*before_sleep)(void) = lock_before_sleep;
-    if (before_sleep != NULL) {
-        before_sleep();
     }
     while (atomic_exchange_explicit(&lock->state, LOCK_CONTENDED, memory_order_acquire) !=
            LOCK_FREE) {

@@ -1,5 +1,5 @@
 /*
- * The heap's mutex: 12 bytes, no allocation, a futex only when contended. It knows its owner, so
+ * The heap's mutex: 16 bytes, no allocation, a futex only when contended. It knows its owner, so
  * that the child of a fork can tell the locks of threads that it does not have from those that its
  * own thread holds (fork called in a signal handler that interrupted the allocator). Hold it for
  * some hundred instructions, never over a call out of the allocator. The order in which locks are
@@ -45,7 +45,8 @@ ALWAYS_INLINE bool lock_set_held(struct lock *lock) {
 }
 
 /* Returns the state before. A thread may have been created since the lock was taken, by a signal
- * handler; then this one takes the slower way. */
+ * handler, which POSIX does not let it do; then this one takes the slower way. A handler that does
+ * so between the two accesses here, or those above, is not provided for. */
 ALWAYS_INLINE uint32_t lock_set_free(struct lock *lock) {
     if (__libc_single_threaded) {
         atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_relaxed);
@@ -78,10 +79,6 @@ ALWAYS_INLINE void lock_release(struct lock *lock) {
 ALWAYS_INLINE bool lock_is_mine(struct lock *lock) {
     return atomic_load_explicit(&lock->owner, memory_order_relaxed) == arch_thread_pointer();
 }
-
-/* Called, if set, before a thread sleeps for a lock: the lock may be held by a thread that stayed
- * behind in the parent of a fork. */
-extern HIDDEN void (*_Atomic lock_before_sleep)(void);
 
 /*
  * In the child of a fork: frees the lock if a thread that is not here held it; true means that what

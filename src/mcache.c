@@ -132,6 +132,11 @@ static bool ask_for_budget(struct mcache *cache, size_t more) {
     return true;
 }
 
+static void return_budget(const struct mcache *cache) {
+    size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
+    atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
+}
+
 /* More capacity for the bin, if the budget allows. */
 static bool set_capacity(struct mcache *cache, unsigned class, unsigned capacity) {
     struct bin *bin = &cache->bins[class];
@@ -190,6 +195,7 @@ static SLOW_PATH void destroy_abandoned(struct mcache *cache) {
         destroy_magazine(class, &cache->bins[class].spare);
     }
     stackcache_destroy(cache->stacks);
+    return_budget(cache);
     fixalloc_free(&pool, cache);
 }
 
@@ -200,7 +206,7 @@ static void sweep(struct mcache *cache) {
         struct bin *bin = &cache->bins[class];
         uint32_t top = (uint32_t)cache->front->top[class];
         if (!bin->used && bin->top == top) {
-            if (bin->loaded != NULL) {
+            if (bin->loaded != NULL || bin->spare != NULL) {
                 reset_bin(cache, class);
             }
             depot_trim(cache->shard, class);
@@ -437,8 +443,7 @@ void mcache_flush(struct mcache *cache) {
 
 void mcache_destroy(struct mcache *cache) {
     mcache_flush(cache);
-    size_t own = min_size(OWN_BUDGET, options.thread_cache_max);
-    atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
+    return_budget(cache);
     registry_remove(cache);
     destroy_front(cache->front);
     fixalloc_free(&pool, cache);

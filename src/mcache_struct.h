@@ -51,6 +51,7 @@ struct mcache {
     size_t budget;
     size_t spent;
     unsigned operations;
+    unsigned generation;       /* see registry.c */
     unsigned shard;            /* of the mcentral */
     struct stackcache *stacks; /* of an abandoned one: its thread's */
     struct bin bins[CLASS_COUNT];

@@ -13,6 +13,7 @@
 static struct lock registry_lock = LOCK_INIT;
 static struct mcache *registry;
 static size_t registered;
+static unsigned generation;                  /* one more in each child of a fork */
 static _Atomic(struct mcache *) abandoned;   /* of threads that a fork left behind */
 static size_t shard_caches[MCENTRAL_SHARDS]; /* how many caches each shard has */
 
@@ -40,6 +41,7 @@ static unsigned emptiest_shard(void) {
 void registry_add(struct mcache *cache) {
     lock_acquire(&registry_lock);
     cache->shard = emptiest_shard();
+    cache->generation = generation;
     cache->prev = NULL;
     cache->next = registry;
     if (registry != NULL) {
@@ -51,8 +53,7 @@ void registry_add(struct mcache *cache) {
     lock_release(&registry_lock);
 }
 
-void registry_remove(struct mcache *cache) {
-    lock_acquire(&registry_lock);
+static void unlist_locked(struct mcache *cache) {
     if (cache->prev != NULL) {
         cache->prev->next = cache->next;
     } else {
@@ -63,6 +64,11 @@ void registry_remove(struct mcache *cache) {
     }
     registered--;
     shard_caches[cache->shard]--;
+}
+
+void registry_remove(struct mcache *cache) {
+    lock_acquire(&registry_lock);
+    unlist_locked(cache);
     lock_release(&registry_lock);
 }
 
@@ -127,7 +133,8 @@ __attribute__((no_sanitize("thread"))) size_t registry_total_stacks(size_t *byte
  * kept; the caches wait on the list of abandoned ones for the sweeps of this process.
  */
 static void abandon(struct mcache *cache) {
-    if (atomic_load_explicit(&cache->front->busy, memory_order_relaxed)) {
+    bool reused = cache->front->cache != cache; /* by a thread that is here */
+    if (reused || atomic_load_explicit(&cache->front->busy, memory_order_relaxed)) {
         return;
     }
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
@@ -138,10 +145,12 @@ static void abandon(struct mcache *cache) {
     atomic_store_explicit(&abandoned, cache, memory_order_relaxed);
 }
 
-void registry_reset_lock_in_child(void) {
+void registry_begin_in_child(void) {
+    generation++;
     if (lock_reset_in_child(&registry_lock)) {
         registry = NULL; /* it was being changed; what it listed is lost to the statistics */
         registered = 0;
+        memset(shard_caches, 0, sizeof shard_caches);
     }
 }
 
@@ -154,31 +163,25 @@ static void disarm(const struct mcache *mine) {
     }
 }
 
-static void abandon_all_but(const struct mcache *mine, struct mcache *cache) {
-    while (cache != NULL) {
-        struct mcache *next = cache->next;
-        if (cache != mine) {
-            abandon(cache);
-        }
-        cache = next;
-    }
-}
-
 void registry_reset_in_child(struct mcache *mine) {
     if (lock_is_mine(&registry_lock)) {
         disarm(mine);
         return;
     }
-    struct mcache *all = lock_reset_in_child(&registry_lock) ? NULL : registry;
     bool interrupted =
         mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);
-    registry = NULL;
-    registered = 0;
-    memset(shard_caches, 0, sizeof shard_caches);
-    if (!interrupted) {
-        abandon_all_but(mine, all);
+    lock_acquire(&registry_lock);
+    for (struct mcache *cache = registry, *next; cache != NULL; cache = next) {
+        next = cache->next;
+        if (cache->generation != generation) {
+            unlist_locked(cache);
+            if (cache != mine && !interrupted) {
+                abandon(cache);
+            }
+        }
     }
-    if (mine != NULL) {
+    lock_release(&registry_lock);
+    if (mine != NULL && mine->generation != generation) {
         registry_add(mine);
     }
 }

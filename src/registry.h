@@ -26,11 +26,12 @@ size_t registry_total_bytes(size_t *caches);
 /* The stacks in all threads' caches of stacks, and their bytes. */
 size_t registry_total_stacks(size_t *bytes);
 
-/* In the child of a fork, after all that caches are made of: abandons those of the threads that are
- * not here; `mine` (or NULL) is the calling thread's. */
-void registry_reset_in_child(struct mcache *mine);
+/* In the child of a fork, after all that caches are made of and before any other thread of it can
+ * hold the lock: from here on, caches are the child's. */
+void registry_begin_in_child(void);
 
-/* The same without the caches: only the lock is mended. */
-void registry_reset_lock_in_child(void);
+/* After that: abandons the caches of the threads that are not here; `mine` (or NULL) is the calling
+ * thread's. */
+void registry_reset_in_child(struct mcache *mine);
 
 #endif

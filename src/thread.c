@@ -14,6 +14,7 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "arena.h"
 #include "fatal.h"
 #include "guard.h"
@@ -49,14 +50,13 @@ static void set_busy(bool busy) {
 
 /* ---- forks ---- */
 
-/* 1 here, 0 in the child of a fork until it has mended the heap; NULL: not known. */
+/* WIPED in the child of a fork, by the system, until it begins to mend the heap. */
+enum mark { WIPED, MENDING, MENDED };
+
+/* NULL: not known. */
 static _Atomic(_Atomic char *) fork_mark;
 
 static void reset_locks(void) {
-    _Atomic char *mark = atomic_load_explicit(&fork_mark, memory_order_acquire);
-    if (mark != NULL) {
-        atomic_store_explicit(mark, 1, memory_order_relaxed);
-    }
     lock_reset_in_child(&start_lock);
     persistent_reset_in_child();
     mheap_reset_in_child();
@@ -69,30 +69,49 @@ static void reset_locks(void) {
     stackpool_reset_in_child();
     stackcache_reset_in_child();
     mcache_reset_in_child();
+    registry_begin_in_child();
 }
 
 /* A second thread has been here. The C library knows of those, too, that have not, but in the
  * child it may say that there is one thread. */
 static atomic_bool has_threads;
 
-/* As long as there was one thread, no other can have held a lock. */
-static void reset_in_child(void) {
-    if (!__libc_single_threaded || atomic_load_explicit(&has_threads, memory_order_relaxed)) {
+/* By the first thread of the child that comes here, while the others wait: none of them can hold a
+ * lock yet. Its signal handlers must not come here meanwhile. */
+static SLOW_PATH void mend(_Atomic char *mark) {
+    bool busy = is_busy();
+    char expected = WIPED;
+    set_busy(true);
+    if (atomic_compare_exchange_strong(mark, &expected, MENDING)) {
         reset_locks();
-        registry_reset_in_child(thread_cache());
+        atomic_store_explicit(mark, MENDED, memory_order_release);
+    }
+    while (atomic_load_explicit(mark, memory_order_acquire) == MENDING) {
+        arch_pause();
+    }
+    set_busy(busy);
+}
+
+/* Another library's handler may come before the one below and allocate, or start threads that do;
+ * and where the process was made by a bare clone, no handler runs. The process id would not do for
+ * a test: the child of a vfork has its own, but shares the memory. */
+static void check_for_fork(void) {
+    _Atomic char *mark = atomic_load_explicit(&fork_mark, memory_order_acquire);
+    if (mark != NULL && UNLIKELY(atomic_load_explicit(mark, memory_order_acquire) != MENDED)) {
+        mend(mark);
     }
 }
 
-/* A lock is held for long: perhaps by a thread of the parent, and the handler above has not run
- * yet (another library's came first) or will not (the process was made by a bare clone). Which
- * thread of the child this is remains unknown, so no cache is touched. The process id would not
- * do for a test: the child of a vfork has its own, but shares the memory. */
-static void check_for_fork(void) {
-    _Atomic char *mark = atomic_load_explicit(&fork_mark, memory_order_acquire);
-    if (mark != NULL && atomic_load_explicit(mark, memory_order_relaxed) == 0) {
-        reset_locks();
-        registry_reset_lock_in_child();
+/* As long as there was one thread, no other can have held a lock. */
+static void reset_in_child(void) {
+    if (__libc_single_threaded && !atomic_load_explicit(&has_threads, memory_order_relaxed)) {
+        return;
     }
+    if (atomic_load_explicit(&fork_mark, memory_order_relaxed) == NULL) {
+        reset_locks();
+    }
+    check_for_fork();
+    registry_reset_in_child(thread_cache());
 }
 
 /* The mark costs a page, which a process with one thread does not need. Two threads that come at
@@ -102,9 +121,8 @@ static void mark_process(void) {
     bool marked = atomic_load_explicit(&fork_mark, memory_order_relaxed) != NULL;
     _Atomic char *mark = marked ? NULL : os_map_wiped_by_fork(os_page_size());
     if (mark != NULL) {
-        atomic_store_explicit(mark, 1, memory_order_relaxed);
+        atomic_store_explicit(mark, MENDED, memory_order_relaxed);
         atomic_store_explicit(&fork_mark, mark, memory_order_release);
-        lock_before_sleep = check_for_fork;
     }
 }
 
@@ -155,6 +173,28 @@ static void handle_exit(struct mcache *cache) {
 
 /* ---- the end of a thread ---- */
 
+/* What signal handlers put aside while a thread ended, for any other one to free. */
+static _Atomic(void *) orphans;
+
+static void push(_Atomic(void *) *list, void *block) {
+    void *first = atomic_load_explicit(list, memory_order_relaxed);
+    do {
+        *(void **)block = first;
+    } while (!atomic_compare_exchange_weak_explicit(list, &first, block, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+static void *take_all(_Atomic(void *) *list) {
+    if (LIKELY(atomic_load_explicit(list, memory_order_relaxed) == NULL)) {
+        return NULL;
+    }
+    return atomic_exchange_explicit(list, NULL, memory_order_acquire);
+}
+
+void *thread_take_orphans(void) {
+    return take_all(&orphans);
+}
+
 /* Destructors of other keys may still allocate and free: without a cache from here on, so there is
  * nothing that a later round would have to give back. */
 static void end_thread(void *argument) {
@@ -164,7 +204,10 @@ static void end_thread(void *argument) {
     mcache_front.stacks = NULL;
     mcache_destroy(cache);
     mcache_front.cache = MCACHE_NONE;
-    set_busy(false);
+    for (void *block = thread_leave(), *next; block != NULL; block = next) {
+        next = *(void **)block;
+        push(&orphans, block);
+    }
 }
 
 /* ---- beginning ---- */
@@ -191,8 +234,8 @@ static void create_exit_key(void) {
 }
 
 void thread_start_with_libc(void) {
-    if (environ == NULL) {
-        return;
+    if (environ == NULL && !atomic_load_explicit(&exit_handled, memory_order_relaxed)) {
+        return; /* clearenv makes it NULL, too */
     }
     handle_forks();
     if (!atomic_load_explicit(&exit_handled, memory_order_acquire)) {
@@ -223,6 +266,7 @@ bool thread_enter(void) {
     if (UNLIKELY(is_busy())) {
         return false;
     }
+    check_for_fork();
     if (UNLIKELY(mcache_front.cache == NULL)) {
         attach();
     }
@@ -234,6 +278,7 @@ bool thread_enter_without_cache(void) {
     if (is_busy()) {
         return false;
     }
+    check_for_fork();
     set_busy(true);
     if (!__libc_single_threaded) {
         mark_process();
@@ -243,16 +288,9 @@ bool thread_enter_without_cache(void) {
 
 void *thread_leave(void) {
     set_busy(false);
-    if (LIKELY(atomic_load_explicit(&mcache_front.deferred, memory_order_relaxed) == NULL)) {
-        return NULL;
-    }
-    return atomic_exchange_explicit(&mcache_front.deferred, NULL, memory_order_relaxed);
+    return take_all(&mcache_front.deferred);
 }
 
 void thread_defer(void *block) {
-    void *first = atomic_load_explicit(&mcache_front.deferred, memory_order_relaxed);
-    do {
-        *(void **)block = first;
-    } while (!atomic_compare_exchange_weak_explicit(&mcache_front.deferred, &first, block,
-                                                    memory_order_relaxed, memory_order_relaxed));
+    push(&mcache_front.deferred, block);
 }

@@ -20,6 +20,9 @@ bool thread_enter(void);
 /* Ends it. Returns the blocks that were put aside meanwhile, linked by their first words. */
 void *thread_leave(void);
 
+/* Those that were put aside while other threads ended. */
+void *thread_take_orphans(void);
+
 /* The same for a call that only takes locks: forks and signal handlers must find it prepared. */
 bool thread_enter_without_cache(void);
 

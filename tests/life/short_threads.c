@@ -1,9 +1,11 @@
 /*
  * Many short-lived threads. What a thread's cache holds must come back when the thread ends, or
- * the process grows with every thread. Blocks outlive their thread and are freed by the next.
+ * the process grows with every thread. Blocks outlive their thread and are freed by the next. With
+ * the argument "clearenv" the program has no environment any more.
  */
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "life.h"
 
@@ -53,8 +55,11 @@ static void run_threads(size_t count, struct legacy *legacies) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     life_require_goalloc();
+    if (argc > 1 && strcmp(argv[1], "clearenv") == 0) {
+        clearenv();
+    }
     static struct legacy legacies[AT_ONCE];
     run_threads(WARM_UP, legacies);
     size_t early = life_resident();

@@ -29,7 +29,7 @@ static size_t divisor = 1; /* of the sizes that the threads use */
 
 static void allocate_in_handler(int signal_number) {
     (void)signal_number;
-    static const size_t sizes[] = {40, 500, 2000, 9000, 25000, 70000};
+    static const size_t sizes[] = {40, 500, 2000, 1, 9000, 25000, 70000};
     int saved = errno;
     int count = atomic_fetch_add(&signals, 1);
     size_t size = sizes[(size_t)count % COUNT_OF(sizes)];

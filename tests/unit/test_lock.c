@@ -4,10 +4,11 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "lock.h"
 
-enum { THREADS = 8, ROUNDS = 20000 };
+enum { THREADS = 8, ROUNDS = 20000, FALL_ASLEEP_US = 50000 };
 
 static struct lock shared = LOCK_INIT;
 static size_t counter;
@@ -78,20 +79,19 @@ static void ownership(void **state) {
 static struct lock slept_for = LOCK_INIT;
 static _Atomic unsigned about_to_sleep;
 
-static void note_sleep(void) {
-    about_to_sleep++;
-}
-
-/* Waits until all others have found that they must sleep and one of them has marked the lock, and
- * releases it for the thread that holds it; each sleeper must then be woken by the one before. */
+/* Waits until all others want the lock and one of them has marked it, and gives them time to fall
+ * asleep. Then it releases the lock for the thread that holds it; each sleeper must be woken by the
+ * one before. */
 static void sleep_for_lock(unsigned index) {
     if (index == 0) {
         while (about_to_sleep < THREADS - 1 || slept_for.state != LOCK_CONTENDED) {
             sched_yield();
         }
+        usleep(FALL_ASLEEP_US);
         lock_release(&slept_for);
         return;
     }
+    about_to_sleep++;
     lock_acquire(&slept_for);
     CHECK(lock_is_mine(&slept_for));
     counter++;
@@ -102,10 +102,8 @@ static void sleepers_are_woken(void **state) {
     (void)state;
     counter = 0;
     about_to_sleep = 0;
-    lock_before_sleep = note_sleep;
     lock_acquire(&slept_for);
     run_threads(THREADS, sleep_for_lock);
-    lock_before_sleep = NULL;
     assert_int_equal(counter, THREADS - 1);
     assert_int_equal(slept_for.state, LOCK_FREE);
     assert_false(lock_is_mine(&slept_for));

@@ -234,6 +234,22 @@ TEST_IN_CHILD(foreign_objects_are_kept_apart) {
     CHECK(mcentral_get_stats(class).out == 0 && mcentral_is_valid(class));
 }
 
+/* What has been collected goes back in the end, too, although no allocation asks for it. */
+TEST_IN_CHILD(foreign_objects_go_back) {
+    unsigned class = size_class(SIZE);
+    (void)unused;
+    run_threads(1, alloc_some);
+    free_all(SIZE, 5);
+    CHECK(mcentral_get_stats(class).out == 5 * SIZE);
+    for (unsigned i = 0; i < 300; i++) {
+        alloc_free(
+            alloc_malloc(100 * KIB)); /* slow operations; those of large blocks do not count */
+        alloc_all(5000, 100);
+        free_all(5000, 100);
+    }
+    CHECK(mcentral_get_stats(class).out == 0 && mcentral_is_valid(class));
+}
+
 static void alloc_many(unsigned index) {
     (void)index;
     alloc_all(SIZE, MANY);
@@ -264,6 +280,7 @@ int main(void) {
         cmocka_unit_test(least_budget),
         cmocka_unit_test(budget_of_all_threads),
         cmocka_unit_test(foreign_objects_are_kept_apart),
+        cmocka_unit_test(foreign_objects_go_back),
         cmocka_unit_test(a_thread_that_only_frees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,7 @@ static struct mcache *create_used(struct mcache_front *front) {
     struct mcache *cache = mcache_create(front);
     void *objects[OBJECTS];
     CHECK(cache != NULL);
+    front->cache = cache;
     for (unsigned i = 0; i < OBJECTS; i++) {
         objects[i] = mcache_pop(cache, size_class(SIZE), 0);
         CHECK(objects[i] != NULL);
@@ -77,6 +78,11 @@ static void start_heap(void) {
     CHECK(caches() == 1 && cached_bytes() == 0);
 }
 
+static void become_child(void) {
+    registry_begin_in_child();
+    registry_reset_in_child(thread_cache());
+}
+
 static size_t counted_bytes(const struct bin *bin) {
     return (bin->loaded->count + (bin->spare != NULL ? bin->spare->count : 0)) * (size_t)SIZE;
 }
@@ -88,7 +94,7 @@ TEST_IN_CHILD(hands_out_what_a_fork_left_behind) {
     struct mcache *cache = create_used(&front);
     size_t bytes = cached_bytes();
     CHECK(caches() == 2 && bytes > 0 && registry_take_abandoned() == NULL);
-    registry_reset_in_child(thread_cache());
+    become_child();
     CHECK(caches() == 1 && cached_bytes() == 0);
     CHECK(registry_take_abandoned() == cache && registry_take_abandoned() == NULL);
     CHECK(counted_bytes(&cache->bins[size_class(SIZE)]) == bytes);
@@ -99,8 +105,20 @@ TEST_IN_CHILD(loses_a_cache_in_the_slow_path) {
     (void)unused;
     start_heap();
     create(); /* is always busy */
-    registry_reset_in_child(thread_cache());
+    become_child();
     CHECK(caches() == 1 && registry_take_abandoned() == NULL);
+}
+
+/* The storage is that of a thread that the child has started by then. */
+TEST_IN_CHILD(loses_a_cache_whose_storage_is_used_again) {
+    static struct mcache_front front;
+    (void)unused;
+    start_heap();
+    create_used(&front);
+    registry_begin_in_child();
+    struct mcache *younger = create_used(&front);
+    registry_reset_in_child(thread_cache());
+    CHECK(caches() == 2 && front.cache == younger && registry_take_abandoned() == NULL);
 }
 
 /* The sweeps of the thread that is left, over many slow operations. */
@@ -109,7 +127,7 @@ TEST_IN_CHILD(abandoned_objects_go_back) {
     (void)unused;
     start_heap();
     create_used(&front);
-    registry_reset_in_child(thread_cache());
+    become_child();
     CHECK(mcentral_get_stats(size_class(SIZE)).out > SIZE);
     for (unsigned i = 0; i < 200; i++) {
         mcache_flush(thread_cache());
@@ -125,6 +143,7 @@ int main(void) {
         cmocka_unit_test(deals_out_shards),
         cmocka_unit_test(hands_out_what_a_fork_left_behind),
         cmocka_unit_test(loses_a_cache_in_the_slow_path),
+        cmocka_unit_test(loses_a_cache_whose_storage_is_used_again),
         cmocka_unit_test(abandoned_objects_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
