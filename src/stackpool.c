@@ -17,8 +17,10 @@
 
 enum { SPAN_BYTES = 32768, SPAN_LEAST_STACKS = 4 };
 
-/* The longest that a trim may take: some 5 ms of giving back. */
+/* The longest that a trim may take: some 5 ms of giving back; and what the look at a span costs, in
+ * the same measure. */
 #define TRIM_BYTES (64 * MIB)
+#define LOOK_BYTES (16 * KIB)
 
 /* The words of bits of a span, a bit a stack. */
 enum {
@@ -261,9 +263,12 @@ unsigned stackpool_take(unsigned kind, void **lows, unsigned want, bool *clean) 
 
 /* ---- give ---- */
 
-/* False: it is there already. */
+/* False: it is there already, or its span is gone or is another kind's by now. */
 static bool give_locked(struct stackpool *pool, const void *low, struct span **empty) {
     struct span *span = stack_span(low);
+    if (UNLIKELY(span == NULL || span->stack == 0 || &pools[stack_span_kind(span)] != pool)) {
+        return false;
+    }
     uint64_t bit = bits_mask(index_of(span, low), 1);
     if ((span->bits[FREE] & bit) != 0) {
         return false;
@@ -376,15 +381,16 @@ static size_t trim_next(struct stackpool *pool, bool all) {
     return bytes;
 }
 
+/* Returns the cost. */
 static size_t trim_pool(struct stackpool *pool, bool all, size_t most) {
-    size_t bytes = 0;
+    size_t cost = 0;
     lock_acquire(&pool->lock);
     size_t spans = pool->listed;
     lock_release(&pool->lock);
-    for (; spans > 0 && bytes < most; spans--) {
-        bytes += trim_next(pool, all);
+    for (; spans > 0 && cost < most; spans--) {
+        cost += LOOK_BYTES + trim_next(pool, all);
     }
-    return bytes;
+    return cost;
 }
 
 /* A guess, without the lock. */
@@ -393,10 +399,10 @@ __attribute__((no_sanitize("thread"))) static bool has_spans(const struct stackp
 }
 
 static void trim(bool all, size_t most) {
-    size_t bytes = 0;
+    size_t cost = 0;
     for (unsigned kind = 0; kind < STACK_KINDS; kind++) {
         if (has_spans(&pools[kind])) {
-            bytes += trim_pool(&pools[kind], all, most - min_size(bytes, most));
+            cost += trim_pool(&pools[kind], all, most - min_size(cost, most));
         }
     }
 }

@@ -461,17 +461,28 @@ static void give_twice(const void *argument) {
     stackpool_give(kind, lows, 3, "goalloc_stack_free");
 }
 
+/* The second time its span is no longer there. */
+static void give_after_release(const void *argument) {
+    unsigned kind = *(const unsigned *)argument;
+    take(kind, 3);
+    fprintf(stderr, "%p\n", lows[0]);
+    give(kind, 3);
+    stackpool_release();
+    stackpool_give(kind, lows, 3, "goalloc_stack_free");
+}
+
 static void giving_twice_is_fatal(void **state) {
     const unsigned kinds[] = {0, first_guarded(), stack_kind(64 * KIB, false)};
     (void)state;
-    for (unsigned i = 0; i < COUNT_OF(kinds); i++) {
+    for (unsigned i = 0; i < 2 * COUNT_OF(kinds); i++) {
         char want[200];
         struct child child;
-        run_child(&child, give_twice, &kinds[i]);
+        unsigned kind = kinds[i / 2];
+        run_child(&child, i % 2 == 0 ? give_twice : give_after_release, &kind);
         int length = (int)strcspn(child.text, "\n");
         snprintf(want, sizeof want,
                  "goalloc: goalloc_stack_free(%.*s): double free of a stack of %zu bytes\n", length,
-                 child.text, stack_size(kinds[i]));
+                 child.text, stack_size(kind));
         assert_string_equal(child.text + length + 1, want);
         assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT);
     }
