@@ -3,6 +3,7 @@
 #include "alloc.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "background.h"
@@ -194,20 +195,22 @@ static void large_free(struct arena *arena, struct span *span, void *block) {
 }
 
 static void free_outside(void *pointer) {
-    if (emergency_owns(pointer)) {
-        emergency_free(pointer);
-    } else {
+    if (!emergency_owns(pointer)) {
         foreign_free("free", pointer);
+    } else if (!emergency_free(pointer)) {
+        fatal_misuse("free", pointer, "double free or wild pointer: no block in use is there");
     }
 }
 
-static void free_checked(void *pointer, const void *frame) {
-    if (!thread_enter()) {
+/* One that is too small for the link, behind which its canary stands, is lost when it would have to
+ * be put aside. */
+static void free_checked(const char *call, void *pointer, const void *frame) {
+    if (thread_enter()) {
+        check_free(call, pointer, frame);
+        alloc_leave();
+    } else if (check_usable_size(call, pointer) >= sizeof(void *)) {
         thread_defer(pointer);
-        return;
     }
-    check_free("free", pointer, frame);
-    alloc_leave();
 }
 
 SLOW_PATH void alloc_free_slow(void *pointer) {
@@ -220,7 +223,7 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
         return;
     }
     if (UNLIKELY(options.check != CHECK_OFF) && check_owns(pointer)) {
-        free_checked(pointer, __builtin_frame_address(0));
+        free_checked("free", pointer, __builtin_frame_address(0));
         return;
     }
     unsigned class = arena_page_class(arena, arena_page(arena, (uintptr_t)pointer));
@@ -252,6 +255,17 @@ ALWAYS_INLINE bool fits(size_t old_size, size_t size) {
     return size <= old_size && (size > most || block_size(size) > most);
 }
 
+static size_t usable_size_outside(const char *call, const void *pointer) {
+    if (!emergency_owns(pointer)) {
+        return foreign_usable_size(call, pointer);
+    }
+    size_t size = emergency_usable_size(pointer);
+    if (size == 0) {
+        fatal_misuse(call, pointer, "freed block or wild pointer: no block in use is there");
+    }
+    return size;
+}
+
 ALWAYS_INLINE size_t usable_size(const char *call, const void *pointer) {
     struct arena *arena = arena_of((uintptr_t)pointer);
     if (UNLIKELY(options.check != CHECK_OFF) && arena != NULL && check_owns(pointer)) {
@@ -260,17 +274,20 @@ ALWAYS_INLINE size_t usable_size(const char *call, const void *pointer) {
     if (arena != NULL) {
         return span_block_size(block_require(call, arena, pointer));
     }
-    return emergency_owns(pointer) ? emergency_usable_size(pointer)
-                                   : foreign_usable_size(call, pointer);
+    return usable_size_outside(call, pointer);
 }
+
+/* A block has kept more than realloc was asked for, since there was no memory for a smaller one. */
+static atomic_bool kept_larger;
 
 /* Where the size of the request is not known, it is one that the block can have. */
 static void require_size(const char *call, const void *pointer, size_t align, size_t size) {
     size_t known = usable_size(call, pointer);
     bool exact = options.check != CHECK_OFF && check_knows_size(pointer);
-    bool good = exact               ? size == known
-                : align > PAGE_SIZE ? size <= known
-                                    : fits(known, align_up(max_size(size, 1), align));
+    bool any = align > PAGE_SIZE || atomic_load_explicit(&kept_larger, memory_order_relaxed);
+    bool good = exact ? size == known
+                : any ? size <= known
+                      : fits(known, align_up(max_size(size, 1), align));
     if (!good) {
         fatal_misuse(call, pointer, "size %zu for a block of %zu bytes", size, known);
     }
@@ -352,8 +369,12 @@ void *alloc_aligned(size_t align, size_t size) {
 
 static void *resize_by_copy(void *old, size_t old_size, size_t size) {
     void *block = alloc_malloc(size);
+    if (block == NULL && size <= old_size) { /* to make one smaller must not fail */
+        atomic_store_explicit(&kept_larger, true, memory_order_relaxed);
+        return old;
+    }
     if (block == NULL) {
-        return size <= old_size ? old : NULL; /* to make a block smaller must not fail */
+        return NULL;
     }
     memcpy(block, old, min_size(old_size, size));
     alloc_free(old);
@@ -412,7 +433,7 @@ static void *resize_checked(void *old, size_t old_size, size_t size, const void 
     block = block != NULL ? block : alloc_malloc_from(size, frame);
     if (block != NULL) {
         memcpy(block, old, min_size(old_size, size));
-        free_checked(old, frame);
+        free_checked("realloc", old, frame);
     }
     return block;
 }
@@ -426,6 +447,9 @@ void *alloc_realloc(void *pointer, size_t size) {
         return NULL;
     }
     size_t old_size = usable_size("realloc", pointer);
+    if (UNLIKELY(old_size == 0 && arena_of((uintptr_t)pointer) == NULL)) {
+        fatal_misuse("realloc", pointer, "block of another allocator, of unknown size");
+    }
     if (UNLIKELY(options.check != CHECK_OFF) && check_knows_size(pointer)) {
         return resize_checked(pointer, old_size, size, __builtin_frame_address(0));
     }

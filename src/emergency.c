@@ -17,9 +17,12 @@ enum { REGIONS = 64, SMALLEST_LOG = 6, LARGEST_LOG = 40 };
 
 #define REGION_BYTES MIB
 
-/* Stands right below the address that the caller has. */
+/* Stands right below the address that the caller has; free, at the block's own start. */
 struct block {
-    struct block *next; /* on a stack, where it stands at the block's own start */
+    union {
+        struct block *next;     /* on a stack */
+        _Atomic uintptr_t mark; /* in use: see mark_of */
+    };
     uintptr_t start;
 };
 
@@ -96,6 +99,11 @@ static struct block *block_of(const void *address) {
     return (struct block *)((uintptr_t)address - sizeof(struct block));
 }
 
+/* What no pointer of ours is, nor a small number, and is not the same in two places. */
+static uintptr_t mark_of(const void *address) {
+    return ~(uintptr_t)address;
+}
+
 /* The size of a whole block is kept in the low bits of start, which is a multiple of 64. */
 static unsigned log_of(const struct block *block) {
     return (unsigned)(block->start & (((uintptr_t)1 << SMALLEST_LOG) - 1));
@@ -123,19 +131,30 @@ void *emergency_alloc(size_t size, size_t align) {
         return NULL;
     }
     uintptr_t address = align_up(start + sizeof(struct block), max_size(align, 16));
-    block_of((void *)address)->start = start | log;
+    struct block *block = block_of((void *)address);
+    block->start = start | log;
+    atomic_store(&block->mark, mark_of((void *)address));
     return (void *)address;
 }
 
-void emergency_free(void *address) {
+bool emergency_free(void *address) {
+    uintptr_t mark = mark_of(address);
+    if ((uintptr_t)address % sizeof(struct block) != 0 ||
+        !atomic_compare_exchange_strong(&block_of(address)->mark, &mark, 0)) {
+        return false;
+    }
     unsigned log = log_of(block_of(address));
     struct block *block = (struct block *)start_of(block_of(address));
     block->next = NULL;
     push_all(&stacks[log], block);
+    return true;
 }
 
 size_t emergency_usable_size(const void *address) {
-    const struct block *block = block_of(address);
+    struct block *block = block_of(address);
+    if ((uintptr_t)address % sizeof *block != 0 || atomic_load(&block->mark) != mark_of(address)) {
+        return 0;
+    }
     return start_of(block) + ((size_t)1 << log_of(block)) - (uintptr_t)address;
 }
 
@@ -143,7 +162,8 @@ bool emergency_owns(const void *address) {
     unsigned count = min_size(atomic_load_explicit(&region_count, memory_order_relaxed), REGIONS);
     for (unsigned i = 0; i < count; i++) {
         uintptr_t base = atomic_load(&regions[i].base);
-        if (base != 0 && (uintptr_t)address - base < regions[i].size) {
+        size_t offset = (uintptr_t)address - base; /* the first bytes are a block's own */
+        if (base != 0 && offset >= sizeof(struct block) && offset < regions[i].size) {
             return true;
         }
     }

@@ -12,7 +12,11 @@
 
 /* At a multiple of align, a power of two, at least 16; NULL: no memory. */
 void *emergency_alloc(size_t size, size_t align);
-void emergency_free(void *address);
+
+/* False: no block in use begins there. */
+bool emergency_free(void *address);
+
+/* 0: likewise. */
 size_t emergency_usable_size(const void *address);
 
 /* Is this one of its addresses? False at once as long as there has been no emergency. */

@@ -12,6 +12,7 @@
 #include "fatal.h"
 #include "maps.h"
 #include "options.h"
+#include "os.h"
 
 /* A statically linked program may have no dynamic linker; then nothing is next. */
 #pragma weak dlsym
@@ -36,6 +37,16 @@ static enum place place_of_line(const struct map_line *line) {
     return is_memory ? PLACE_MEMORY : PLACE_FILE;
 }
 
+/* In a process that has no files left, or no /proc. */
+static enum place place_without_maps(uintptr_t address) {
+    enum { NEAR = 64 * 1024 };
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    if (!os_is_readable((const void *)align_down(address, 16))) {
+        return PLACE_UNMAPPED;
+    }
+    return address - here < NEAR ? PLACE_STACK : PLACE_UNKNOWN;
+}
+
 static enum place find_place(uintptr_t address, struct map_line *line) {
     switch (maps_find(address, line)) {
     case MAPS_FOUND:
@@ -43,51 +54,75 @@ static enum place find_place(uintptr_t address, struct map_line *line) {
     case MAPS_NONE:
         return PLACE_UNMAPPED;
     default:
-        return PLACE_UNKNOWN;
+        return place_without_maps(address);
     }
 }
 
 /*
- * Would glibc take it for a block of its own? It reads the word below, the chunk's size and three
- * flags; if that cannot be right it ends the process without saying who freed what, so it is not
- * asked. Other allocators cannot be checked from outside.
+ * Would glibc take it for a block of its own? It reads the two words below: the chunk's size with
+ * three flags, and in front of that what precedes a chunk that has a mapping of its own; and behind
+ * any other chunk the flag that this one is in use. If that cannot be right it ends the process
+ * without saying who freed what, or crashes, so it is not asked. Other allocators cannot be checked
+ * from outside.
  */
 static bool glibc_would_accept(const void *pointer, const struct map_line *line) {
-    enum { FLAGS = 7, HEADER = 16, SMALLEST = 32 };
-    if ((uintptr_t)pointer - line->start < HEADER || (uintptr_t)pointer % HEADER != 0) {
+    enum { BEFORE_IN_USE = 1, OWN_MAPPING = 2, OTHER_ARENA = 4, FLAGS = 7 };
+    enum { HEADER = 16, SMALLEST = 32 };
+    const uintptr_t heap = 64 * MIB; /* those of other arenas are aligned to it */
+    uintptr_t chunk = (uintptr_t)pointer - HEADER;
+    if ((uintptr_t)pointer - line->start < HEADER || (uintptr_t)pointer % HEADER != 0 ||
+        (uintptr_t)pointer >= line->end) {
         return false;
     }
-    size_t size = ((const size_t *)pointer)[-1] & ~(size_t)FLAGS;
-    size_t room = line->end - ((uintptr_t)pointer - HEADER);
-    return size >= SMALLEST && size % HEADER == 0 && size <= room;
+    size_t before = ((const size_t *)chunk)[0], word = ((const size_t *)chunk)[1];
+    size_t size = word & ~(size_t)FLAGS, room = line->end - chunk;
+    if (size < SMALLEST || size % HEADER != 0 || size > room) {
+        return false;
+    }
+    if ((word & OWN_MAPPING) != 0) {
+        return ((chunk - before) | (before + size)) % os_page_size() == 0;
+    }
+    if ((word & OTHER_ARENA) != 0 && align_down(chunk, heap) < line->start) {
+        return false;
+    }
+    return size + HEADER <= room && (((const size_t *)(chunk + size))[1] & BEFORE_IN_USE) != 0;
+}
+
+/* The program or library that an address lies in, with its variables that begin as zero, which have
+ * a mapping without a name; NULL: none. */
+static const char *object_of(const void *address) {
+    Dl_info info;
+    return dladdr != NULL && dladdr(address, &info) != 0 ? info.dli_fname : NULL;
 }
 
 static bool is_glibc(void *function) {
-    Dl_info info;
-    const char *name = "libc.so.6";
-    size_t length = strlen(name);
-    if (dladdr == NULL || dladdr(function, &info) == 0) {
-        return false;
-    }
-    size_t path = strlen(info.dli_fname);
-    return path >= length && strcmp(info.dli_fname + path - length, name) == 0;
+    const char *name = "libc.so.6", *path = object_of(function);
+    size_t length = strlen(name), path_length = path != NULL ? strlen(path) : 0;
+    return path_length >= length && strcmp(path + path_length - length, name) == 0;
+}
+
+static _Noreturn void fail_inside(const char *call, const void *pointer, const char *file) {
+    fatal_misuse(call, pointer, "address inside the mapping of %s, not a block from malloc", file);
 }
 
 /* Ends the process unless the address may be a block of another allocator. Those are all aligned to
  * 8 bytes at least. */
 static void require_plausible(const char *call, const void *pointer, struct map_line *line) {
-    *line = (struct map_line){.end = UINTPTR_MAX};
+    *line = (struct map_line){0};
     switch (find_place((uintptr_t)pointer, line)) {
     case PLACE_UNMAPPED:
         fatal_misuse(call, pointer, "wild pointer: nothing is mapped there");
     case PLACE_STACK:
         fatal_misuse(call, pointer, "address on a stack, not a block from malloc");
     case PLACE_FILE:
-        fatal_misuse(call, pointer, "address inside the mapping of %s, not a block from malloc",
-                     line->name);
+        fail_inside(call, pointer, line->name);
     case PLACE_MEMORY:
     case PLACE_UNKNOWN:
         break;
+    }
+    const char *object = object_of(pointer);
+    if (object != NULL) {
+        fail_inside(call, pointer, object);
     }
     if ((uintptr_t)pointer % 8 != 0) {
         fatal_misuse(call, pointer, "wild pointer: not aligned, so no allocator returned it");

@@ -36,6 +36,7 @@ struct guarded {
     char *block;
     size_t size;
     _Atomic enum state state;
+    atomic_bool reported;
     struct event allocated;
     struct event freed;
 };
@@ -81,7 +82,15 @@ static void print_events(const struct guarded *guarded) {
 
 /* ---- the fault ---- */
 
-static struct sigaction program_action; /* what the program wants done */
+/*
+ * The first handler is installed with the first guarded block. One that the program installs later
+ * is found at a further block, and gets the second in front of it. The program's may call the one
+ * that it found, or install that again; so it is another one, which passes on to what was there
+ * before. A third is left alone: it comes first, and may pass on to the second.
+ */
+enum { HANDLERS = 2 };
+static struct sigaction behind[HANDLERS]; /* what each passes on to */
+static unsigned installed;
 
 static void explain(const struct guarded *guarded, const char *address, const char *access) {
     const char *end = guarded->block + guarded->size;
@@ -99,23 +108,28 @@ static void explain(const struct guarded *guarded, const char *address, const ch
 
 /* As if it had been installed itself. The default action ends the process: by the same access once
  * more, or where the signal was sent, by sending it again. */
-static void pass_on(int signal, siginfo_t *info, void *context) {
-    if ((program_action.sa_flags & SA_SIGINFO) != 0) {
-        program_action.sa_sigaction(signal, info, context);
-    } else if (program_action.sa_handler != SIG_DFL && program_action.sa_handler != SIG_IGN) {
-        program_action.sa_handler(signal);
+static void pass_on(struct sigaction *to, int signal, siginfo_t *info, void *context) {
+    struct sigaction action = *to;
+    if ((action.sa_flags & SA_RESETHAND) != 0) { /* only this time */
+        to->sa_handler = SIG_DFL;
+        to->sa_flags = 0;
+    }
+    if ((action.sa_flags & SA_SIGINFO) != 0) {
+        action.sa_sigaction(signal, info, context);
+    } else if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) {
+        action.sa_handler(signal);
     } else {
-        sigaction(signal, &program_action, NULL);
+        sigaction(signal, &action, NULL);
         if (info->si_code <= 0) {
             raise(signal);
         }
     }
 }
 
-static void handle_fault(int signal, siginfo_t *info, void *context) {
-    static atomic_flag reported = ATOMIC_FLAG_INIT;
-    const struct guarded *guarded = find(info->si_addr);
-    if (guarded != NULL && !atomic_flag_test_and_set(&reported)) {
+/* Of each block the first fault: without a handler that does something about it there are many. */
+static void report(const siginfo_t *info, void *context) {
+    struct guarded *guarded = find(info->si_addr);
+    if (guarded != NULL && !atomic_exchange(&guarded->reported, true)) {
         struct event access;
         explain(guarded, info->si_addr, fault_access(context));
         access.thread = os_thread_id();
@@ -123,18 +137,28 @@ static void handle_fault(int signal, siginfo_t *info, void *context) {
         print_event("accessed", &access);
         print_events(guarded);
     }
-    pass_on(signal, info, context);
 }
 
-/* Again and again: a handler that the program has installed since becomes the one behind ours. */
+static void handle_first(int signal, siginfo_t *info, void *context) {
+    report(info, context);
+    pass_on(&behind[0], signal, info, context);
+}
+
+static void handle_second(int signal, siginfo_t *info, void *context) {
+    report(info, context);
+    pass_on(&behind[1], signal, info, context);
+}
+
 static void install_handler_locked(void) {
+    static void (*const handler[HANDLERS])(int, siginfo_t *, void *) = {handle_first,
+                                                                        handle_second};
     struct sigaction now;
-    if (sigaction(SIGSEGV, NULL, &now) != 0 ||
-        ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == handle_fault)) {
+    if (installed == HANDLERS || sigaction(SIGSEGV, NULL, &now) != 0 ||
+        ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == handle_first)) {
         return;
     }
-    program_action = now;
-    now.sa_sigaction = handle_fault;
+    behind[installed] = now;
+    now.sa_sigaction = handler[installed++];
     now.sa_flags = (now.sa_flags & ~(int)SA_RESETHAND) | SA_SIGINFO | SA_ONSTACK;
     sigaction(SIGSEGV, &now, NULL);
 }
@@ -183,10 +207,11 @@ static bool protect(struct guarded *guarded) {
 
 /* ---- the queue of freed blocks ---- */
 
-/* The oldest one while there are too many; all: in any case. */
+/* The oldest one while there are too many, but not the last; all: in any case. */
 static struct guarded *pop_freed(bool all) {
     lock_acquire(&lock);
-    bool over = freed_count > options.guard_slots / 2 || freed_bytes > FREED_BYTES_MOST;
+    bool over = freed_count > options.guard_slots / 2 ||
+                (freed_bytes > FREED_BYTES_MOST && freed_count > 1);
     struct guarded *oldest = all || over ? first : NULL;
     if (oldest != NULL) {
         first = oldest->next;
@@ -260,6 +285,7 @@ void *guard_alloc(size_t size, size_t align, enum guard_side side, const void *f
     struct span *span = guarded->span;
     *needs_zero = span->needs_zero;
     atomic_store(&guarded->state, IN_USE);
+    atomic_store(&guarded->reported, false);
     record(&guarded->allocated, frame);
     lay_out(guarded, align, side);
     span->bits[0] = (uintptr_t)guarded;

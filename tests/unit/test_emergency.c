@@ -65,6 +65,18 @@ TEST_IN_CHILD(reuse) {
     }
 }
 
+TEST_IN_CHILD(only_blocks_in_use_are_freed) {
+    (void)unused;
+    char *block = take(100, 16, 1), *aligned = take(100, 4 * KIB, 2);
+    CHECK(!emergency_free(block + 16) && !emergency_free(block + 1) && !emergency_free(block - 8));
+    CHECK(emergency_usable_size(block + 16) == 0 && emergency_usable_size(block) >= 100);
+    CHECK(emergency_free(block) && !emergency_free(block));
+    CHECK(emergency_usable_size(block) == 0);
+    CHECK(emergency_free(aligned) && !emergency_free(aligned));
+    void *again = take(100, 16, 3);
+    CHECK(again == block && take(100, 16, 4) != block && emergency_free(again));
+}
+
 /* An aligned block is recycled whole. */
 TEST_IN_CHILD(reuse_of_aligned_blocks) {
     (void)unused;
@@ -125,6 +137,7 @@ int main(void) {
         cmocka_unit_test(sizes_and_alignments),
         cmocka_unit_test(absurd_sizes),
         cmocka_unit_test(reuse),
+        cmocka_unit_test(only_blocks_in_use_are_freed),
         cmocka_unit_test(reuse_of_aligned_blocks),
         cmocka_unit_test(reuse_is_unlimited),
         cmocka_unit_test(used_up),

@@ -173,6 +173,49 @@ static void own_handlers_come_next(void **state) {
     }
 }
 
+/* What crash handlers do before they let the process end. */
+enum style { ONCE, CALL_PREVIOUS, RESTORE_PREVIOUS, RESTORE_AND_RAISE, STYLES };
+
+static enum style style;
+static struct sigaction previous;
+
+static void handle(int signal, siginfo_t *info, void *context) {
+    static int calls;
+    if (++calls > 100) {
+        _exit(45);
+    }
+    if (style == CALL_PREVIOUS) {
+        previous.sa_sigaction(signal, info, context);
+    } else if (style != ONCE) {
+        sigaction(signal, &previous, NULL);
+    }
+    if (style == RESTORE_AND_RAISE) {
+        raise(signal);
+    }
+}
+
+/* Ours is there first, theirs is found by a further block. */
+static void crash_with_handler(const void *argument) {
+    static const struct access access = {64, true, false, GUARD_BEHIND, NULL};
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
+    style = *(const enum style *)argument;
+    action.sa_flags |= style == ONCE ? (int)SA_RESETHAND : 0;
+    new_block(64, 16, GUARD_BEHIND);
+    sigaction(SIGSEGV, &action, &previous);
+    make(&access);
+}
+
+static void crash_handlers_end(void **state) {
+    (void)state;
+    for (enum style i = ONCE; i < STYLES; i++) {
+        struct child child;
+        run_child(&child, crash_with_handler, &i);
+        assert_true(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV);
+        const char *first = strstr(child.text, "goalloc: overflow: ");
+        assert_true(first != NULL && strstr(first + 1, "goalloc: overflow: ") == NULL);
+    }
+}
+
 static void fault_elsewhere(const void *unused) {
     (void)unused;
     new_block(64, 16, GUARD_BEHIND);
@@ -210,6 +253,7 @@ int main(void) {
         cmocka_unit_test(zero_where_it_says_so),
         cmocka_unit_test(reports),
         cmocka_unit_test(own_handlers_come_next),
+        cmocka_unit_test(crash_handlers_end),
         cmocka_unit_test(other_faults_are_none_of_its_business),
         cmocka_unit_test(a_signal_that_was_sent_ends_the_process),
     };
