@@ -14,7 +14,8 @@
  *   - a block aligned to 16 bytes or more comes from any request above 8 bytes, one aligned to 8
  *     from a request of 8 bytes or less;
  *   - misuse of the heap (double free, a pointer that no call here returned) ends the process with
- *     one line on stderr that names the call, the pointer and the likely cause.
+ *     one line on stderr that names the call, the pointer and the likely cause, where it is seen:
+ *     always with the option CHECK, else mostly; LD_PRELOAD.md says what is seen when.
  */
 #ifndef GOALLOC_H
 #define GOALLOC_H
@@ -96,13 +97,14 @@ GOALLOC_API int goalloc_trim(size_t pad);
 /* A snapshot of the heap, in bytes. Parts are read one after another while other threads run. */
 struct goalloc_stats {
     size_t allocated;    /* in blocks that the program holds, rounded up to their size class */
-    size_t active;       /* in pages that hold at least one block, cached blocks included */
+    size_t active;       /* in pages of blocks, also cached ones, and of stacks, also free ones */
     size_t metadata;     /* the allocator's own tables and descriptors */
     size_t resident;     /* active + free pages still backed by memory + metadata */
     size_t mapped;       /* opened for reading and writing, backed or not */
     size_t retained;     /* mapped and free, given back to the system or never touched */
     size_t thread_cache; /* free blocks in the caches of threads */
-    size_t central_free; /* free blocks in partly used spans and the shared depots, free stacks */
+    size_t central_free; /* free blocks in spans and the shared depots, free stacks, and what is
+                            left behind the last block of each span */
     size_t free_pages;   /* free pages still backed by memory */
     size_t threads;      /* threads that have a cache */
 };

@@ -10,10 +10,10 @@
  *     ...
  *     goalloc_stack_free(stack.low);
  *
- * Small stacks come from pools by order: 2, 4, 8 and 16 KiB (on Windows from 4 KiB, with 64 bits
- * from 8 KiB). A thread keeps up to 32 KiB of each order for itself, with and without guards, so
- * that allocating and freeing a stack costs about as much as malloc and free. Larger stacks are
- * powers of two up to 1 GiB. The scheme is that of the Go runtime (stack.go).
+ * Small stacks come from pools by order: 2, 4, 8 and 16 KiB. A thread keeps up to 32 KiB of each
+ * order for itself, with and without guards, so that allocating and freeing a stack costs about as
+ * much as malloc and free. Larger stacks are powers of two up to 1 GiB. The scheme is that of the
+ * Go runtime (stack.go).
  *
  * Memory: a stack that is never written to costs some 10 bytes. A free stack keeps the pages that
  * it dirtied, and its guard; what was free for some seconds is given back by the calls of malloc,
@@ -26,8 +26,9 @@
  *
  * Any thread may call all of these at any time, and free a stack that another allocated. None is
  * async-signal-safe. Misuse (a stack freed twice, a pointer that is not the low end of a stack)
- * ends the process with one line on stderr that names the call, the pointer and the likely cause;
- * malloc's free is misuse, too.
+ * ends the process with one line on stderr that names the call, the pointer and the likely cause:
+ * for a stack freed twice when it leaves the thread's cache, unless it has been handed out again by
+ * then. malloc's free is misuse, too.
  */
 #ifndef GOALLOC_STACK_H
 #define GOALLOC_STACK_H

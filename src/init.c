@@ -18,8 +18,10 @@
 
 #pragma weak dladdr
 
-/* Where statistics go at exit: many programs close stderr before that. */
+/* Where statistics go at exit: many programs close stderr before that. Some close everything, and
+ * use the number for a file of their own. */
 static int stats_fd = STDERR;
+static struct os_file stats_file;
 
 static const char *library_path(void) {
     Dl_info info;
@@ -47,14 +49,21 @@ __attribute__((constructor)) void init_library(void) {
     if (options.stats) {
         int fd = os_duplicate(STDERR);
         stats_fd = fd >= 0 ? fd : STDERR;
+        os_get_file(stats_fd, &stats_file);
     }
+}
+
+static bool is_stats_file(int fd) {
+    struct os_file now;
+    return os_get_file(fd, &now) && now.device == stats_file.device &&
+           now.number == stats_file.number;
 }
 
 /* What is in the cache of the thread that ends the process has not been looked at yet: double frees
  * show when it goes back. */
 __attribute__((destructor)) static void end_library(void) {
-    if (options.stats) {
-        stats_print(stats_fd);
+    if (options.stats && (is_stats_file(stats_fd) || is_stats_file(STDERR))) {
+        stats_print(is_stats_file(stats_fd) ? stats_fd : STDERR);
     }
     alloc_end();
 }

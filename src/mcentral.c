@@ -405,7 +405,10 @@ static void add_stats(struct mcentral *central, unsigned class, struct mcentral_
     lock_acquire(&central->lock);
     stats->out += central->out * class_to_size[class];
     stats->spans += central->pages << PAGE_SHIFT;
-    stats->span_count += central->pages / class_to_pages[class];
+    size_t size = class_to_size[class], bytes = (size_t)class_to_pages[class] << PAGE_SHIFT;
+    size_t spans = central->pages / class_to_pages[class];
+    stats->span_count += spans;
+    stats->objects += spans * (bytes / size * size);
     lock_release(&central->lock);
 }
 

@@ -72,8 +72,9 @@ void *mcentral_find_free(bool (*wanted)(const void *object));
 
 /* In bytes, of all shards. */
 struct mcentral_stats {
-    size_t out;   /* objects out of their spans: the program's, and those in caches and depots */
-    size_t spans; /* all spans of the class */
+    size_t out;     /* objects out of their spans: the program's, and those in caches and depots */
+    size_t objects; /* all of them, in use or free */
+    size_t spans;   /* all spans of the class, with what is left behind the last object */
     size_t span_count;
 };
 struct mcentral_stats mcentral_get_stats(unsigned class);

@@ -151,7 +151,7 @@ static void write_sizes(FILE *stream) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct class_stats stats = read_class(class);
         size_t size = class_to_size[class];
-        size_t free = minus(stats.central.spans, stats.central.out) + stats.depot;
+        size_t free = minus(stats.central.objects, stats.central.out) + stats.depot;
         if (stats.central.span_count > 0 && free >= size) {
             fprintf(stream, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
                     class_to_size[class - 1] + (size_t)1, size, free / size * size, free / size);
