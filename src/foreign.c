@@ -65,27 +65,27 @@ static enum place find_place(uintptr_t address, struct map_line *line) {
  * without saying who freed what, or crashes, so it is not asked. Other allocators cannot be checked
  * from outside.
  */
-static bool glibc_would_accept(const void *pointer, const struct map_line *line) {
+static bool glibc_would_accept(const void *pointer) {
     enum { BEFORE_IN_USE = 1, OWN_MAPPING = 2, OTHER_ARENA = 4, FLAGS = 7 };
     enum { HEADER = 16, SMALLEST = 32 };
     const uintptr_t heap = 64 * MIB; /* those of other arenas are aligned to it */
     uintptr_t chunk = (uintptr_t)pointer - HEADER;
-    if ((uintptr_t)pointer - line->start < HEADER || (uintptr_t)pointer % HEADER != 0 ||
-        (uintptr_t)pointer >= line->end) {
+    if (chunk % HEADER != 0 || !os_is_readable((const void *)chunk)) {
         return false;
     }
     size_t before = ((const size_t *)chunk)[0], word = ((const size_t *)chunk)[1];
-    size_t size = word & ~(size_t)FLAGS, room = line->end - chunk;
-    if (size < SMALLEST || size % HEADER != 0 || size > room) {
+    size_t size = word & ~(size_t)FLAGS;
+    if (size < SMALLEST || size % HEADER != 0) {
         return false;
     }
     if ((word & OWN_MAPPING) != 0) {
         return ((chunk - before) | (before + size)) % os_page_size() == 0;
     }
-    if ((word & OTHER_ARENA) != 0 && align_down(chunk, heap) < line->start) {
+    if ((word & OTHER_ARENA) != 0 && !os_is_readable((const void *)align_down(chunk, heap))) {
         return false;
     }
-    return size + HEADER <= room && (((const size_t *)(chunk + size))[1] & BEFORE_IN_USE) != 0;
+    const size_t *next = (const size_t *)(chunk + size);
+    return os_is_readable(next) && (next[1] & BEFORE_IN_USE) != 0;
 }
 
 /* The program or library that an address lies in, with its variables that begin as zero, which have
@@ -107,15 +107,15 @@ static _Noreturn void fail_inside(const char *call, const void *pointer, const c
 
 /* Ends the process unless the address may be a block of another allocator. Those are all aligned to
  * 8 bytes at least. */
-static void require_plausible(const char *call, const void *pointer, struct map_line *line) {
-    *line = (struct map_line){0};
-    switch (find_place((uintptr_t)pointer, line)) {
+static void require_plausible(const char *call, const void *pointer) {
+    struct map_line line;
+    switch (find_place((uintptr_t)pointer, &line)) {
     case PLACE_UNMAPPED:
         fatal_misuse(call, pointer, "wild pointer: nothing is mapped there");
     case PLACE_STACK:
         fatal_misuse(call, pointer, "address on a stack, not a block from malloc");
     case PLACE_FILE:
-        fail_inside(call, pointer, line->name);
+        fail_inside(call, pointer, line.name);
     case PLACE_MEMORY:
     case PLACE_UNKNOWN:
         break;
@@ -133,12 +133,12 @@ static void require_plausible(const char *call, const void *pointer, struct map_
 }
 
 /* The function of that name of the next allocator that may own the pointer; NULL: there is none. */
-static void *next_owner(const char *name, const void *pointer, const struct map_line *line) {
+static void *next_owner(const char *name, const void *pointer) {
     if (dlsym == NULL || options.foreign != FOREIGN_FORWARD) {
         return NULL;
     }
     void *function = dlsym(RTLD_NEXT, name);
-    bool refused = function != NULL && is_glibc(function) && !glibc_would_accept(pointer, line);
+    bool refused = function != NULL && is_glibc(function) && !glibc_would_accept(pointer);
     return refused ? NULL : function;
 }
 
@@ -153,9 +153,8 @@ static void warn_once(const char *call, const void *pointer) {
 
 void foreign_free(const char *call, void *pointer) {
     int saved = errno;
-    struct map_line line;
-    require_plausible(call, pointer, &line);
-    void (*next_free)(void *) = (void (*)(void *))next_owner("free", pointer, &line);
+    require_plausible(call, pointer);
+    void (*next_free)(void *) = (void (*)(void *))next_owner("free", pointer);
     if (next_free != NULL) {
         next_free(pointer);
     } else {
@@ -166,10 +165,9 @@ void foreign_free(const char *call, void *pointer) {
 
 size_t foreign_usable_size(const char *call, const void *pointer) {
     int saved = errno;
-    struct map_line line;
-    require_plausible(call, pointer, &line);
+    require_plausible(call, pointer);
     size_t (*next_size)(const void *) =
-        (size_t(*)(const void *))next_owner("malloc_usable_size", pointer, &line);
+        (size_t(*)(const void *))next_owner("malloc_usable_size", pointer);
     size_t size = next_size != NULL ? next_size(pointer) : 0;
     errno = saved;
     return size;

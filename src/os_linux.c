@@ -187,29 +187,32 @@ size_t os_resident(void *base, size_t size) {
  * 65,000 of them; past this many moves, copying is the smaller evil. */
 static _Atomic int moves_left = 8192;
 
-/* MREMAP_FIXED unmaps the target before it looks at the rest, so what may be refused comes first,
- * to a place of the kernel's choice. The second step neither takes memory nor adds mappings. */
+/* Is there address space left? */
+static bool has_room(size_t size) {
+    void *range = os_reserve(NULL, size);
+    if (range != NULL) {
+        os_unreserve(range, size);
+    }
+    return range != NULL;
+}
+
+/* MREMAP_FIXED unmaps the target before it looks at the rest. A refusal after that leaves a hole,
+ * which a fresh mapping heals, unless the process is at its limit of address space: one that has
+ * lowered it below what is mapped. */
 bool os_move_pages(void *to, void *from, size_t size) {
-    if (atomic_fetch_sub_explicit(&moves_left, 1, memory_order_relaxed) <= 0) {
-        atomic_store_explicit(&moves_left, 0, memory_order_relaxed);
+    if (atomic_fetch_sub_explicit(&moves_left, 1, memory_order_relaxed) <= 0 || !has_room(size)) {
+        atomic_fetch_add_explicit(&moves_left, 1, memory_order_relaxed);
         return false;
     }
-    int flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
-    long via = SYSCALL(SYS_mremap, from, size, size, flags, NULL, 0);
-    if (failed(via)) {
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    if (failed(SYSCALL(SYS_mremap, from, size, size, flags, to, 0))) {
+        if (os_reserve_at(to, size)) {
+            os_open(to, size);
+        }
         return false;
     }
     os_open(from, size); /* nothing new for the kernel; qemu-user takes it for unmapped */
-    flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-    if (!failed(SYSCALL(SYS_mremap, via, size, size, flags, to, 0))) {
-        return true;
-    }
-    memcpy(from, (void *)via, size);
-    os_unreserve((void *)via, size);
-    if (os_reserve_at(to, size)) {
-        os_open(to, size);
-    }
-    return false;
+    return true;
 }
 
 void os_avoid_huge_pages(void *base, size_t size) {
