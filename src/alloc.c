@@ -18,7 +18,6 @@
 #include "mheap.h"
 #include "options.h"
 #include "os.h"
-#include "scavenge.h"
 #include "stackpool.h"
 #include "thread.h"
 
@@ -41,25 +40,6 @@ static void *no_memory(void) {
 }
 
 /* ---- inside the slow path ---- */
-
-static void *small_alloc(unsigned class) {
-    struct mcache *cache = thread_cache();
-    if (cache != NULL) {
-        return mcache_refill(cache, class);
-    }
-    void *object = NULL;
-    mcentral_take(0, class, &object + 1, 1);
-    return object;
-}
-
-static void small_free(unsigned class, void *object) {
-    struct mcache *cache = thread_cache();
-    if (cache != NULL) {
-        mcache_overflow(cache, class, object, "free");
-    } else {
-        mcentral_give(class, &object, 1, "free");
-    }
-}
 
 static unsigned shard(void) {
     const struct mcache *cache = thread_cache();
@@ -109,10 +89,8 @@ static void free_all(void *block) {
 
 void alloc_leave(void) {
     bool look = ++mcache_front.operations % SCAVENGE_EVERY == 0;
-    if (look && scavenge(os_milliseconds())) {
-        depot_trim_all();
-        stackpool_trim();
-        largecache_trim();
+    if (look) {
+        background_work();
     }
     free_all(thread_leave());
     if (look) {
@@ -164,7 +142,7 @@ static void *alloc_small(unsigned class, size_t size, size_t align, const void *
         return from_emergency(size, align);
     }
     if (!IS_CHECKED(size, align, frame, &object, &needs_zero)) {
-        WITH_RETRY(object, small_alloc(class));
+        WITH_RETRY(object, mcache_refill(thread_cache(), class));
     }
     alloc_leave();
     return object != NULL ? object : no_memory();
@@ -233,7 +211,7 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
         return;
     }
     if (class != 0) {
-        small_free(class, pointer);
+        mcache_overflow(thread_cache(), class, pointer, "free");
     } else if (span->class != 0) { /* it drains */
         mcentral_give(span->class, &pointer, 1, "free");
     } else {

@@ -37,16 +37,20 @@ static bool change_state(uint32_t from, uint32_t to) {
     return atomic_compare_exchange_strong(&state, &from, to);
 }
 
+void background_work(void) {
+    if (scavenge(os_milliseconds())) {
+        depot_trim_all();
+        stackpool_trim();
+        largecache_trim();
+    }
+}
+
 /* Returns the free memory that no longer changes. */
 static size_t tick_until_quiet(void) {
     size_t before = mheap_free_dirty();
     for (int ticks = 0; ticks < TICKS_MOST; ticks++) {
         os_futex_wait_for(&state, RUNNING, TICK_MS);
-        if (scavenge(os_milliseconds())) {
-            depot_trim_all();
-            stackpool_trim();
-            largecache_trim();
-        }
+        background_work();
         size_t now = mheap_free_dirty();
         ticks = now == before ? ticks : 0;
         before = now;

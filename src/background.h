@@ -9,6 +9,9 @@
 /* From here on threads may be created: the C library is up. */
 void background_allow(void);
 
+/* What it does, for whoever calls the heap: gives back what is idle, as far as it is time to. */
+void background_work(void);
+
 /* There may be something to give back. Called outside the slow path: creating the thread
  * allocates. */
 void background_wake(void);

@@ -54,11 +54,11 @@ static bool is_marked(const void *pointer) {
 /* False: it was not set. */
 static bool clear_mark(const void *pointer) {
     struct mark mark = mark_of(pointer);
-    if (!is_marked(pointer)) {
+    uint64_t word = atomic_load_explicit(mark.word, memory_order_relaxed);
+    if ((uintptr_t)pointer % BYTES_PER_MARK != 0 || (word & mark.bit) == 0) {
         return false;
     }
     if (__libc_single_threaded) {
-        uint64_t word = atomic_load_explicit(mark.word, memory_order_relaxed);
         atomic_store_explicit(mark.word, word & ~mark.bit, memory_order_relaxed);
         return true;
     }

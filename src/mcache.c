@@ -287,6 +287,9 @@ static void *take_one(unsigned class) {
 }
 
 void *mcache_refill(struct mcache *cache, unsigned class) {
+    if (UNLIKELY(cache == NULL)) {
+        return take_one(class);
+    }
     struct bin *bin = &cache->bins[class];
     struct magazine *foreign = bin->loaded == NULL ? bin->spare : NULL;
     void *object = NULL;
@@ -373,6 +376,10 @@ static void unfill(struct mcache *cache, unsigned class) {
 }
 
 void mcache_overflow(struct mcache *cache, unsigned class, void *object, const char *call) {
+    if (UNLIKELY(cache == NULL)) {
+        mcentral_give(class, &object, 1, call);
+        return;
+    }
     struct bin *bin = &cache->bins[class];
     if (cache->front->top[class] != 0 && mcache_slot(cache->front->top[class])[-1] == object) {
         fatal_misuse(call, object, "double free of a %u-byte object", class_to_size[class]);
@@ -408,7 +415,7 @@ static void swap_with_random(struct mcache *cache, unsigned class, void **last, 
 
 void *mcache_pop(struct mcache *cache, unsigned class, uint32_t random) {
     if (cache == NULL) {
-        return take_one(class);
+        return mcache_refill(cache, class);
     }
     uintptr_t top = cache->front->top[class];
     void **last = mcache_slot(top) - 1;
@@ -423,9 +430,7 @@ void *mcache_pop(struct mcache *cache, unsigned class, uint32_t random) {
 }
 
 void mcache_push(struct mcache *cache, unsigned class, void *object, const char *call) {
-    if (cache == NULL) {
-        mcentral_give(class, &object, 1, call);
-    } else if (cache->front->top[class] % MAGAZINE_BYTES == 0) {
+    if (cache == NULL || cache->front->top[class] % MAGAZINE_BYTES == 0) {
         mcache_overflow(cache, class, object, call);
     } else {
         *mcache_slot(cache->front->top[class]) = object;

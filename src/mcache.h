@@ -63,7 +63,8 @@ void mcache_push(struct mcache *cache, unsigned class, void *object, const char 
 /* Gives back every object and the cache itself. */
 void mcache_destroy(struct mcache *cache);
 
-/* The loaded magazine is empty: gets another object. NULL: no memory. */
+/* In these two, NULL for the cache is a thread that has none: the object comes from or goes to its
+ * span. The loaded magazine is empty: gets another object. NULL: no memory. */
 void *mcache_refill(struct mcache *cache, unsigned class);
 
 /* The loaded magazine is full, or its last object is this one: makes room and keeps the object, or

@@ -71,9 +71,6 @@ size_t print_to(char *out, size_t size, const char *format, va_list arguments) {
         case 's':
             put_text(&sink, va_arg(arguments, const char *), width);
             break;
-        case 'c':
-            put(&sink, (char)va_arg(arguments, int));
-            break;
         case 'd':
             put_int(&sink, va_arg(arguments, int));
             break;

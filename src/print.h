@@ -12,7 +12,7 @@
 #define STDERR 2
 
 /*
- * Knows %s, %c, %d (int), %u (unsigned), %zu (size_t), %p (always with 0x), %x (uintptr_t, no 0x)
+ * Knows %s, %d (int), %u (unsigned), %zu (size_t), %p (always with 0x), %x (uintptr_t, no 0x)
  * and %%. With %s, %u and %zu a number before the letter is a width, filled with blanks on the
  * right of text and on the left of numbers. Cuts at size, always ends with a NUL, returns the
  * length. Async-signal-safe.

@@ -67,19 +67,17 @@ static NO_INLINE void *new_or_throw(size_t size, size_t align) {
     }
 }
 
+static void *next_if_handled(const char *name) {
+    return current_handler() != NULL && dlsym != NULL ? dlsym(RTLD_NEXT, name) : NULL;
+}
+
 static NO_INLINE void *new_or_null(size_t size, const struct nothrow *tag) {
-    void *next = NULL;
-    if (current_handler() != NULL && dlsym != NULL) {
-        next = dlsym(RTLD_NEXT, "_ZnwmRKSt9nothrow_t");
-    }
+    void *next = next_if_handled("_ZnwmRKSt9nothrow_t");
     return next == NULL ? NULL : ((void *(*)(size_t, const struct nothrow *))next)(size, tag);
 }
 
 static NO_INLINE void *new_aligned_or_null(size_t size, size_t align, const struct nothrow *tag) {
-    void *next = NULL;
-    if (current_handler() != NULL && dlsym != NULL) {
-        next = dlsym(RTLD_NEXT, "_ZnwmSt11align_val_tRKSt9nothrow_t");
-    }
+    void *next = next_if_handled("_ZnwmSt11align_val_tRKSt9nothrow_t");
     return next == NULL
                ? NULL
                : ((void *(*)(size_t, size_t, const struct nothrow *))next)(size, align, tag);
