@@ -34,13 +34,19 @@ SLOW_PATH void lock_release_slow(struct lock *lock) {
     os_futex_wake(&lock->state, 1);
 }
 
+static bool resetter_holds = true;
+
+void lock_begin_reset(bool holds) {
+    resetter_holds = holds;
+}
+
 /* A lock taken but not yet owned (the fork came between the two stores) is another thread's: our
  * own thread is at the fork. A signal handler could have interrupted it there; then the owner is
  * unknown and the state alone would free it, which is right too: nothing has been changed yet and
  * the interrupted acquisition only finds its lock free at its release. */
 bool lock_reset_in_child(struct lock *lock) {
     if (atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_FREE ||
-        lock_is_mine(lock)) {
+        (resetter_holds && lock_is_mine(lock))) {
         return false;
     }
     atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);

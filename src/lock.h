@@ -81,6 +81,12 @@ ALWAYS_INLINE bool lock_is_mine(struct lock *lock) {
 }
 
 /*
+ * In the child of a fork, before the following: may the calling thread hold locks? One that it has
+ * started since does not, but may have the thread pointer of one that held some in the parent.
+ */
+void lock_begin_reset(bool holds);
+
+/*
  * In the child of a fork: frees the lock if a thread that is not here held it; true means that what
  * it guards may have been left half changed and must be repaired.
  */

@@ -56,7 +56,8 @@ enum mark { WIPED, MENDING, MENDED };
 /* NULL: not known. */
 static _Atomic(_Atomic char *) fork_mark;
 
-static void reset_locks(void) {
+static void reset_locks(bool holds) {
+    lock_begin_reset(holds);
     lock_reset_in_child(&start_lock);
     persistent_reset_in_child();
     mheap_reset_in_child();
@@ -77,13 +78,14 @@ static void reset_locks(void) {
 static atomic_bool has_threads;
 
 /* By the first thread of the child that comes here, while the others wait: none of them can hold a
- * lock yet. Its signal handlers must not come here meanwhile. */
+ * lock yet, but for the one that forked in the middle of its slow path. Signal handlers must not
+ * come here meanwhile. */
 static SLOW_PATH void mend(_Atomic char *mark) {
     bool busy = is_busy();
     char expected = WIPED;
     set_busy(true);
     if (atomic_compare_exchange_strong(mark, &expected, MENDING)) {
-        reset_locks();
+        reset_locks(busy);
         atomic_store_explicit(mark, MENDED, memory_order_release);
     }
     while (atomic_load_explicit(mark, memory_order_acquire) == MENDING) {
@@ -108,7 +110,7 @@ static void reset_in_child(void) {
         return;
     }
     if (atomic_load_explicit(&fork_mark, memory_order_relaxed) == NULL) {
-        reset_locks();
+        reset_locks(true);
     }
     check_for_fork();
     registry_reset_in_child(thread_cache());

@@ -133,6 +133,22 @@ static void mend_others(const void *unused) {
     lock_release(&forked);
 }
 
+/* The thread pointer is that of the thread that held it, but the thread is a new one. */
+static void mend_as_a_new_thread(const void *unused) {
+    (void)unused;
+    lock_acquire(&forked);
+    lock_begin_reset(true);
+    CHECK(!lock_reset_in_child(&forked) && lock_is_mine(&forked));
+    lock_begin_reset(false);
+    CHECK(lock_reset_in_child(&forked) && lock_try(&forked));
+    lock_release(&forked);
+}
+
+static void fork_and_mend_as_a_new_thread(void **state) {
+    (void)state;
+    assert_child_passes(mend_as_a_new_thread, NULL);
+}
+
 static void fork_with_a_lock_of_another_thread(void **state) {
     pthread_t thread;
     (void)state;
@@ -179,6 +195,7 @@ int main(void) {
         cmocka_unit_test(exclusion_with_tries),
         cmocka_unit_test(ownership),
         cmocka_unit_test(sleepers_are_woken),
+        cmocka_unit_test(fork_and_mend_as_a_new_thread),
         cmocka_unit_test(fork_with_a_lock_of_another_thread),
         cmocka_unit_test(fork_with_a_lock_of_my_own),
         cmocka_unit_test(fork_with_a_free_lock),
