@@ -46,7 +46,7 @@ static void step(struct input *input) {
         BOTH("%s: %u", text, (unsigned)value);
         break;
     case 4:
-        BOTH("%c%s%c", 'a', text, 'z');
+        BOTH("a%sz%s", text, text);
         break;
     case 5:
         BOTH("%p %s", (void *)(value | 1), text);
