@@ -53,8 +53,8 @@ static void set_busy(bool busy) {
 /* WIPED in the child of a fork, by the system, until it begins to mend the heap. */
 enum mark { WIPED, MENDING, MENDED };
 
-/* NULL: not known. */
-static _Atomic(_Atomic char *) fork_mark;
+/* NULL: not known. Each slow operation reads it, so no lock is in its cache line. */
+static _Alignas(CACHE_LINE) _Atomic(_Atomic char *) fork_mark;
 
 static void reset_locks(bool holds) {
     lock_begin_reset(holds);
