@@ -23,14 +23,16 @@
 #define HELD 60
 
 static atomic_int signals;
+static _Atomic(void *) gift; /* for the handler to free: of one byte */
 static atomic_int corrupted;
 static int wanted = SIGNALS;
 static size_t divisor = 1; /* of the sizes that the threads use */
 
 static void allocate_in_handler(int signal_number) {
     (void)signal_number;
-    static const size_t sizes[] = {40, 500, 2000, 1, 9000, 25000, 70000};
+    static const size_t sizes[] = {40, 500, 2000, 9000, 25000, 70000};
     int saved = errno;
+    free(atomic_exchange(&gift, NULL));
     int count = atomic_fetch_add(&signals, 1);
     size_t size = sizes[(size_t)count % COUNT_OF(sizes)];
     unsigned char *block = malloc(size);
@@ -56,6 +58,9 @@ static void *churn(void *arg) {
         }
         held_size[slot] = sizes[i % COUNT_OF(sizes)] / divisor + i % 8;
         held[slot] = life_block(held_size[slot]);
+        if (divisor > 1 && atomic_load(&gift) == NULL) {
+            free(atomic_exchange(&gift, life_block(1)));
+        }
     }
     for (size_t i = 0; i < HELD; i++) {
         free(held[i]);
