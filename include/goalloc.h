@@ -15,7 +15,7 @@
  *     from a request of 8 bytes or less;
  *   - misuse of the heap (double free, a pointer that no call here returned) ends the process with
  *     one line on stderr that names the call, the pointer and the likely cause, where it is seen:
- *     always with the option CHECK, else mostly; LD_PRELOAD.md says what is seen when.
+ *     LD_PRELOAD.md says what is seen when, and with which option.
  */
 #ifndef GOALLOC_H
 #define GOALLOC_H

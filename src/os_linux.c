@@ -254,7 +254,10 @@ bool os_is_last_thread(void) {
     enum { FIELDS_TO_THREADS = 18 };
     char text[512];
     int file = os_open_file("/proc/self/stat");
-    ssize_t got = file < 0 ? -1 : os_read(file, text, sizeof text - 1);
+    if (file < 0) {
+        return false;
+    }
+    ssize_t got = os_read(file, text, sizeof text - 1);
     os_close(file);
     text[got < 0 ? 0 : got] = '\0';
     const char *field = strrchr(text, ')'); /* the name before it may hold anything */
