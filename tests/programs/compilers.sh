@@ -47,7 +47,7 @@ awk 'BEGIN {
     print "template <int N, typename... T> struct node : node<N - 1, T..., char[N]> {"
     print "    std::map<std::string, std::vector<node *>> links; virtual ~node() {} };"
     print "template <typename... T> struct node<0, T...> { long size = (0 + ... + sizeof(T)); };"
-    for (i = 0; i < 60; i++) {
+    for (i = 0; i < 20; i++) {
         printf "struct t%d { int a; std::string b; bool operator<(const t%d &o) const " \
             "{ return a < o.a; } };\n", i, i
         printf "long g%d(int n)\n{\n    std::map<t%d, std::unique_ptr<t%d>> m;\n", i, i, i
@@ -60,7 +60,7 @@ awk 'BEGIN {
         printf "    return fib<%d>::v + v.front()(n);\n}\n", i + 10
     }
     print "int main()\n{\n    long sum = node<25>().size;"
-    for (i = 0; i < 60; i++) printf "    sum += g%d(%d);\n", i, i + 1
+    for (i = 0; i < 20; i++) printf "    sum += g%d(%d);\n", i, i + 1
     print "    try { g0(101); } catch (std::exception &e) { std::puts(e.what()); }"
     print "    std::printf(\"%ld\\n\", sum);\n}"
 }' >"$in/many.cc"
