@@ -252,7 +252,6 @@ static bool open_to(struct arena *arena, size_t end) {
     }
     pagemap_extend(&arena->pages, chunks);
     atomic_store_explicit(&arena->opened, end, memory_order_release);
-    pagemap_give(&arena->pages, opened >> PAGE_SHIFT, (end - opened) >> PAGE_SHIFT, false);
     return true;
 }
 

@@ -130,24 +130,44 @@ static bool take_locked(enum page_set set, size_t least, size_t most, size_t ali
     return false;
 }
 
-/* Opens what n more pages at the frontier need, the free pages that end there counted. */
-static bool grow_locked(struct arena *arena, size_t n) {
-    size_t opened = arena_opened(arena);
-    size_t tail = pagemap_run_before(&arena->pages, PAGES_FREE, opened >> PAGE_SHIFT, n);
-    size_t need = align_up((n - tail) << PAGE_SHIFT, ARENA_GRAIN);
-    size_t step = min_size(max_size(opened / 8, GROW_LEAST), GROW_MOST);
-    return arena_grow(arena, need, align_down(step, ARENA_GRAIN));
-}
-
-static bool grow_any_locked(size_t n) {
-    unsigned count = arena_count();
-    if (count > 0 && grow_locked(&arenas[count - 1], n)) {
-        return true;
-    }
-    if (!arena_add(n << PAGE_SHIFT)) {
+/* Takes [page, end), which are free up to the frontier, and new behind it. The bits of new pages
+ * that are taken say so already: of those of a block of gigabytes none is touched. */
+static bool take_beyond_locked(struct arena *arena, size_t page, size_t end, size_t *dirty) {
+    size_t frontier = arena_opened(arena) >> PAGE_SHIFT;
+    size_t need = align_up((end - frontier) << PAGE_SHIFT, ARENA_GRAIN);
+    size_t step = min_size(max_size(arena_opened(arena) / 8, GROW_LEAST), GROW_MOST);
+    if (!arena_grow(arena, need, align_down(step, ARENA_GRAIN))) {
         return false;
     }
-    if (grow_locked(&arenas[count], n)) {
+    size_t opened = arena_opened(arena) >> PAGE_SHIFT;
+    *dirty = page < frontier ? take_pages_locked(arena, page, frontier - page) : 0;
+    if (page > frontier) {
+        give_pages_locked(arena, frontier, page - frontier, false);
+    }
+    if (end < opened) {
+        give_pages_locked(arena, end, opened - end, false);
+    }
+    return true;
+}
+
+/* The free pages at the frontier are a part of the run. */
+static bool take_new_from_locked(struct arena *arena, size_t n, size_t align, struct run *out) {
+    size_t frontier = arena_opened(arena) >> PAGE_SHIFT;
+    size_t tail = pagemap_run_before(&arena->pages, PAGES_FREE, frontier, n - 1);
+    size_t page = align_page(arena, frontier - tail, align);
+    *out = (struct run){arena, page, n, 0};
+    return take_beyond_locked(arena, page, page + n, &out->dirty);
+}
+
+static bool take_new_locked(size_t n, size_t align, struct run *out) {
+    unsigned count = arena_count();
+    if (count > 0 && take_new_from_locked(&arenas[count - 1], n, align, out)) {
+        return true;
+    }
+    if (!arena_add(pages_with_slack(n, align) << PAGE_SHIFT)) {
+        return false;
+    }
+    if (take_new_from_locked(&arenas[count], n, align, out)) {
         return true;
     }
     arena_remove_last();
@@ -157,9 +177,7 @@ static bool grow_any_locked(size_t n) {
 /* Pages that are backed by memory come first; then free ones, then new ones. */
 static bool take_any_locked(size_t least, size_t most, size_t align, struct run *out) {
     return take_locked(PAGES_DIRTY, least, most, align, out) ||
-           take_locked(PAGES_FREE, least, most, align, out) ||
-           (grow_any_locked(pages_with_slack(least, align)) &&
-            take_locked(PAGES_FREE, least, most, align, out));
+           take_locked(PAGES_FREE, least, most, align, out) || take_new_locked(most, align, out);
 }
 
 /* ---- giving back ---- */
@@ -461,17 +479,15 @@ void mheap_free_small(struct span *list) {
 }
 
 static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {
-    size_t frontier = arena_opened(arena) >> PAGE_SHIFT;
-    if (page + extra > frontier) {
-        bool at_end = pagemap_is_free(&arena->pages, page, frontier - page);
-        if (!at_end || !grow_locked(arena, extra)) {
-            return false;
-        }
-    }
-    if (!pagemap_is_free(&arena->pages, page, extra)) {
+    size_t frontier = arena_opened(arena) >> PAGE_SHIFT, dirty;
+    if (!pagemap_is_free(&arena->pages, page, min_size(extra, frontier - page))) {
         return false;
     }
-    take_pages_locked(arena, page, extra);
+    if (page + extra <= frontier) {
+        take_pages_locked(arena, page, extra);
+    } else if (!take_beyond_locked(arena, page, page + extra, &dirty)) {
+        return false;
+    }
     pages_in_use += extra;
     in_use_high = max_size(in_use_high, pages_in_use);
     pages_large += extra;

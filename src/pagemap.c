@@ -97,7 +97,18 @@ static bool store_summary(struct page_summary *where, struct page_summary now) {
     return true;
 }
 
-/* After the summaries of chunks [first, last] changed: upwards until a level does not change. */
+/* An entry whose pages are all alike: as one of its children, but longer. */
+static struct page_summary summarize_alike(const struct page_summary *child) {
+    struct page_summary summary;
+    for (unsigned set = 0; set < PAGE_SETS; set++) {
+        uint32_t run = child->set[set].start * PAGEMAP_FANOUT;
+        summary.set[set] = (struct page_runs){run, run, run};
+    }
+    return summary;
+}
+
+/* After the summaries of chunks [first, last] changed: upwards until a level does not change. Those
+ * between the first and the last have become all free or all used. */
 static void update_upper(struct pagemap *map, size_t first, size_t last) {
     bool changed = true;
     for (unsigned level = 1; level <= map->top && changed; level++) {
@@ -105,7 +116,10 @@ static void update_upper(struct pagemap *map, size_t first, size_t last) {
         last /= PAGEMAP_FANOUT;
         changed = false;
         for (size_t i = first; i <= last; i++) {
-            changed |= store_summary(&map->level[level][i], summarize_children(map, level, i));
+            const struct page_summary *child = &map->level[level - 1][i * PAGEMAP_FANOUT];
+            struct page_summary now =
+                i > first && i < last ? summarize_alike(child) : summarize_children(map, level, i);
+            changed |= store_summary(&map->level[level][i], now);
         }
     }
 }
@@ -297,9 +311,13 @@ bool pagemap_is_free(const struct pagemap *map, size_t page, size_t n) {
 
 size_t pagemap_last_run(const struct pagemap *map, enum page_set set, size_t below, size_t *n) {
     for (size_t end = min_size(below, map->chunk_count * CHUNK_PAGES); end > 0;) {
-        size_t last = end - 1;
+        size_t last = end - 1, chunk = last / CHUNK_PAGES;
+        if (map->level[0][chunk].set[set].longest == 0) {
+            end = chunk * CHUNK_PAGES;
+            continue;
+        }
         unsigned above = WORD_BITS - 1 - last % WORD_BITS;
-        uint64_t word = map->chunks[last / CHUNK_PAGES].bits[set][last % CHUNK_PAGES / WORD_BITS];
+        uint64_t word = map->chunks[chunk].bits[set][last % CHUNK_PAGES / WORD_BITS];
         if (word << above != 0) {
             end -= (unsigned)__builtin_clzll(word << above);
             *n = pagemap_run_before(map, set, end, SIZE_MAX);
@@ -319,16 +337,9 @@ size_t pagemap_last_run(const struct pagemap *map, enum page_set set, size_t bel
 static void runs_without(struct page_runs *runs, uint32_t first, uint32_t end) {
     runs->start = first < runs->start ? first : runs->start;
     runs->end = CHUNK_PAGES - end < runs->end ? CHUNK_PAGES - end : runs->end;
-    if (end - first == CHUNK_PAGES) {
-        runs->longest = 0;
-    }
 }
 
 static void runs_with(struct page_runs *runs, const uint64_t *words, uint32_t first, uint32_t end) {
-    if (end - first == CHUNK_PAGES) {
-        *runs = (struct page_runs){CHUNK_PAGES, CHUNK_PAGES, CHUNK_PAGES};
-        return;
-    }
     uint32_t low = first - run_below(words, first), high = end + run_from(words, end);
     runs->start = low == 0 ? high : runs->start;
     runs->end = high == CHUNK_PAGES ? high - low : runs->end;
@@ -343,28 +354,33 @@ static size_t count_bits(const uint64_t *words) {
     return count;
 }
 
-static void fill_chunk(struct page_chunk *chunk, enum page_set set, uint8_t byte) {
-    memset(chunk->bits[set], byte, sizeof chunk->bits[set]);
+static void fill_chunk(struct pagemap *map, size_t index, enum page_set set, bool value) {
+    uint32_t run = value ? CHUNK_PAGES : 0;
+    memset(map->chunks[index].bits[set], value ? 0xff : 0, CHUNK_PAGES / 8);
+    map->level[0][index].set[set] = (struct page_runs){run, run, run};
 }
 
 /* A block of gigabytes is hundreds of whole chunks, which are of one kind mostly. */
-static size_t clear_chunk(const struct pagemap *map, size_t index) {
-    struct page_chunk *chunk = &map->chunks[index];
-    size_t dirty = map->level[0][index].set[PAGES_DIRTY].start;
-    if (dirty != CHUNK_PAGES) {
-        dirty = count_bits(chunk->bits[PAGES_DIRTY]);
-    }
-    fill_chunk(chunk, PAGES_FREE, 0);
+static size_t take_chunk(struct pagemap *map, size_t index) {
+    const struct page_runs *runs = &map->level[0][index].set[PAGES_DIRTY];
+    bool uniform = runs->longest == 0 || runs->start == CHUNK_PAGES;
+    size_t dirty = uniform ? runs->start : count_bits(map->chunks[index].bits[PAGES_DIRTY]);
+    fill_chunk(map, index, PAGES_FREE, false);
     atomic_signal_fence(memory_order_seq_cst);
-    fill_chunk(chunk, PAGES_DIRTY, 0);
+    if (runs->longest > 0) {
+        fill_chunk(map, index, PAGES_DIRTY, false);
+    }
     return dirty;
+}
+
+static void give_chunk(struct pagemap *map, size_t index, bool dirty) {
+    fill_chunk(map, index, PAGES_DIRTY, dirty);
+    atomic_signal_fence(memory_order_seq_cst);
+    fill_chunk(map, index, PAGES_FREE, true);
 }
 
 /* Clears the bits of pages of one chunk; returns how many were dirty. */
 static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
-    if (n == CHUNK_PAGES) {
-        return clear_chunk(map, page / CHUNK_PAGES);
-    }
     size_t dirty = 0;
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
@@ -381,12 +397,6 @@ static size_t clear_pages(const struct pagemap *map, size_t page, size_t n) {
 }
 
 static void set_pages(const struct pagemap *map, size_t page, size_t n, bool dirty) {
-    if (n == CHUNK_PAGES) {
-        fill_chunk(&map->chunks[page / CHUNK_PAGES], PAGES_DIRTY, dirty ? 0xff : 0);
-        atomic_signal_fence(memory_order_seq_cst);
-        fill_chunk(&map->chunks[page / CHUNK_PAGES], PAGES_FREE, 0xff);
-        return;
-    }
     while (n > 0) {
         struct page_word part = word_at(map, page, n);
         if (dirty) {
@@ -400,6 +410,10 @@ static void set_pages(const struct pagemap *map, size_t page, size_t n, bool dir
 }
 
 static size_t take_in_chunk(struct pagemap *map, size_t page, size_t n, bool *changed) {
+    if (n == CHUNK_PAGES) {
+        *changed = true;
+        return take_chunk(map, page / CHUNK_PAGES);
+    }
     struct page_summary *where = &map->level[0][page / CHUNK_PAGES], now = *where;
     uint32_t first = page % CHUNK_PAGES, end = first + (uint32_t)n;
     size_t dirty = clear_pages(map, page, n);
@@ -411,6 +425,11 @@ static size_t take_in_chunk(struct pagemap *map, size_t page, size_t n, bool *ch
 }
 
 static void give_in_chunk(struct pagemap *map, size_t page, size_t n, bool dirty, bool *changed) {
+    if (n == CHUNK_PAGES) {
+        *changed = true;
+        give_chunk(map, page / CHUNK_PAGES, dirty);
+        return;
+    }
     struct page_summary *where = &map->level[0][page / CHUNK_PAGES], now = *where;
     const struct page_chunk *chunk = &map->chunks[page / CHUNK_PAGES];
     uint32_t first = page % CHUNK_PAGES, end = first + (uint32_t)n;

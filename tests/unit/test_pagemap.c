@@ -207,6 +207,30 @@ static void nine_thousand_chunks(void **state) {
     run_walk(9000, 3, 60, 20);
 }
 
+/* Those of many chunks, in which runs that are gone have left bounds behind. */
+static void long_runs(void **state) {
+    enum { PIECE = 300, FIRST = 100 };
+    struct model model;
+    (void)state;
+    create(&model, 200, 200);
+    for (unsigned dirty = 0; dirty < 2; dirty++) {
+        size_t n = model.count - 2 * FIRST;
+        pagemap_give(&model.map, 0, model.count, true);
+        memset(model.pages, DIRTY, model.count);
+        for (size_t page = 0; page < model.count; page += PIECE) {
+            take(&model, page, min_size(PIECE, model.count - page));
+        }
+        assert_true(pagemap_is_valid(&model.map));
+        pagemap_give(&model.map, FIRST, n, dirty == 1);
+        memset(model.pages + FIRST, dirty == 1 ? DIRTY : CLEAN, n);
+        compare_all(&model);
+        assert_int_equal(pagemap_find(&model.map, PAGES_FREE, n), FIRST);
+        take(&model, FIRST, n);
+        compare_all(&model);
+    }
+    destroy(&model);
+}
+
 static void extending(void **state) {
     static const size_t sizes[] = {2, 3, 8, 16, 17, 70, 128, 129, 200};
     struct model model;
@@ -276,6 +300,7 @@ int main(void) {
         cmocka_unit_test(seventeen_chunks),
         cmocka_unit_test(two_hundred_chunks),
         cmocka_unit_test(nine_thousand_chunks),
+        cmocka_unit_test(long_runs),
         cmocka_unit_test(extending),
         cmocka_unit_test(first_fit_across_borders),
         cmocka_unit_test(rebuilding),
