@@ -67,8 +67,8 @@ bool arena_add(size_t size);
 void arena_remove_last(void);
 
 /*
- * Opens at least `need` more bytes at the frontier, `want` if possible. Their pages read as zero and
- * count as in use; false: refused, nothing changed. Both are multiples of ARENA_GRAIN.
+ * Opens at least `need` more bytes at the frontier, `want` if possible. Their pages read as zero
+ * and count as in use; false: refused, nothing changed. Both are multiples of ARENA_GRAIN.
  */
 #define ARENA_GRAIN (64 * KIB)
 bool arena_grow(struct arena *arena, size_t need, size_t want);
