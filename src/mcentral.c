@@ -194,7 +194,7 @@ void mcentral_reclaim(size_t pages) {
 /* The lowest of them; the others wait among the empty ones. */
 static struct span *new_spans_locked(struct mcentral *central, unsigned shard, unsigned class,
                                      enum mheap_pages which) {
-    size_t n = max_size(step_locked(central) / class_to_pages[class], 1);
+    size_t n = max_size((uint32_t)step_locked(central) / class_to_pages[class], 1);
     struct span *span = mheap_alloc_small(class, n, which), *next;
     for (; span != NULL; span = next) {
         next = span->next;

@@ -39,7 +39,7 @@ static void set_all_free(struct span *span) {
 }
 
 struct span *span_create(uintptr_t base, size_t pages, unsigned class) {
-    size_t objects = class == 0 ? 0 : (pages << PAGE_SHIFT) / class_to_size[class];
+    size_t objects = class == 0 ? 0 : (uint32_t)(pages << PAGE_SHIFT) / class_to_size[class];
     struct span *span = fixalloc_alloc(pool_for((objects + WORD_BITS - 1) / WORD_BITS));
     if (span == NULL) {
         return NULL;
