@@ -18,6 +18,7 @@
 #include "mheap.h"
 #include "options.h"
 #include "os.h"
+#include "scavenge.h"
 #include "stackpool.h"
 #include "thread.h"
 
@@ -31,9 +32,6 @@
 #define DISCARD_FROM (4 * MIB)
 #define DISCARD_ALL_FROM (32 * MIB)
 
-/* Slow operations of a thread between two looks at the clock. */
-enum { SCAVENGE_EVERY = 8 };
-
 static void *no_memory(void) {
     errno = ENOMEM;
     return NULL;
@@ -41,15 +39,19 @@ static void *no_memory(void) {
 
 /* ---- inside the slow path ---- */
 
-static unsigned shard(void) {
-    const struct mcache *cache = thread_cache();
+static unsigned shard(const struct mcache *cache) {
     return cache != NULL ? cache->shard : 0;
+}
+
+static struct largecache *own_blocks(struct mcache *cache) {
+    return cache != NULL ? &cache->large : NULL;
 }
 
 /* Before fresh pages are used, empty spans go back to the heap: of so many pages that it takes as
  * long as to fault the block's own in. */
 static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
-    struct span *span = largecache_take(shard(), size, align);
+    struct mcache *cache = thread_cache();
+    struct span *span = largecache_take(own_blocks(cache), shard(cache), size, align);
     span = span != NULL ? span : mheap_alloc_large(size, align, MHEAP_BACKED);
     if (span == NULL) {
         mcentral_reclaim(8 * pages_for(size));
@@ -62,7 +64,15 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
     return span_large_start(span);
 }
 
+static void release_own_blocks(void) {
+    struct mcache *cache = thread_cache();
+    if (cache != NULL) {
+        largecache_flush(&cache->large, cache->shard);
+    }
+}
+
 void alloc_release(void) {
+    release_own_blocks();
     depot_release_all();
     stackpool_release();
     largecache_release(SIZE_MAX);
@@ -80,23 +90,28 @@ void alloc_release(void) {
 
 /* ---- the border of the slow path ---- */
 
-static void free_all(void *block) {
+void alloc_free_all(void *block) {
     for (void *next; block != NULL; block = next) {
         next = *(void **)block;
         alloc_free(block);
     }
 }
 
-void alloc_leave(void) {
-    bool look = ++mcache_front.operations % SCAVENGE_EVERY == 0;
-    if (look) {
-        background_work();
+/* What nobody needed for half a second goes back; what a thread keeps, to where others find it. */
+static void look_at_clock(void) {
+    struct mcache *cache = thread_cache();
+    background_work();
+    if (cache != NULL && cache->large.period != scavenge_periods()) {
+        cache->large.period = scavenge_periods();
+        largecache_flush(&cache->large, cache->shard);
     }
-    free_all(thread_leave());
-    if (look) {
-        free_all(thread_take_orphans());
-        background_wake();
-    }
+}
+
+NO_INLINE void alloc_leave_and_look(void) {
+    look_at_clock();
+    alloc_free_all(thread_leave());
+    alloc_free_all(thread_take_orphans());
+    background_wake();
 }
 
 static void *from_emergency(size_t size, size_t align) {
@@ -167,7 +182,8 @@ static void large_free(struct arena *arena, struct span *span, void *block) {
     if (!arena_claim_large(arena, (uintptr_t)block, span)) {
         fatal_misuse("free", block, "double free or wild pointer: no block in use is there");
     }
-    if (!largecache_put(shard(), span)) {
+    struct mcache *cache = thread_cache();
+    if (!largecache_put(own_blocks(cache), shard(cache), span)) {
         mheap_free(span);
     }
 }
@@ -191,6 +207,30 @@ static void free_checked(const char *call, void *pointer, const void *frame) {
     }
 }
 
+/* A large block, an object of a span that drains, or none. */
+static NO_INLINE void free_block(struct arena *arena, void *pointer) {
+    struct span *span = block_require("free", arena, pointer);
+    if (!thread_enter()) {
+        thread_defer(pointer);
+        return;
+    }
+    if (span->class != 0) {
+        mcentral_give(span->class, &pointer, 1, "free");
+    } else {
+        large_free(arena, span, pointer);
+    }
+    alloc_leave();
+}
+
+static void free_small(unsigned class, void *object) {
+    if (thread_enter()) {
+        mcache_overflow(thread_cache(), class, object, "free");
+        alloc_leave();
+    } else {
+        thread_defer(object);
+    }
+}
+
 SLOW_PATH void alloc_free_slow(void *pointer) {
     if (pointer == NULL) {
         return;
@@ -205,19 +245,11 @@ SLOW_PATH void alloc_free_slow(void *pointer) {
         return;
     }
     unsigned class = arena_page_class(arena, arena_page(arena, (uintptr_t)pointer));
-    struct span *span = class == 0 ? block_require("free", arena, pointer) : NULL;
-    if (!thread_enter()) {
-        thread_defer(pointer);
-        return;
-    }
     if (class != 0) {
-        mcache_overflow(thread_cache(), class, pointer, "free");
-    } else if (span->class != 0) { /* it drains */
-        mcentral_give(span->class, &pointer, 1, "free");
+        free_small(class, pointer);
     } else {
-        large_free(arena, span, pointer);
+        free_block(arena, pointer);
     }
-    alloc_leave();
 }
 
 /* Of a new block for a request. */

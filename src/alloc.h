@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "mcache.h"
 #include "sizeclass.h"
+#include "thread.h"
 
 void *alloc_malloc_slow(size_t size);
 void alloc_free_slow(void *pointer);
@@ -90,9 +91,26 @@ void *alloc_aligned(size_t align, size_t size);
 /* 0 for NULL. */
 size_t alloc_usable_size(const void *pointer);
 
+/* Slow operations of a thread between two looks at the clock. */
+enum { ALLOC_LOOK_EVERY = 8 };
+
+void alloc_leave_and_look(void);
+
+/* Blocks that are linked by their first words. */
+void alloc_free_all(void *block);
+
 /* Ends a slow operation that thread_enter began: frees what signal handlers have put aside, and
  * does the work that is due now and then. */
-void alloc_leave(void);
+ALWAYS_INLINE void alloc_leave(void) {
+    if (UNLIKELY(++mcache_front.operations % ALLOC_LOOK_EVERY == 0)) {
+        alloc_leave_and_look();
+        return;
+    }
+    void *deferred = thread_leave();
+    if (UNLIKELY(deferred != NULL)) {
+        alloc_free_all(deferred);
+    }
+}
 
 /* Between the two: what is free beyond the threads' caches goes back to the page heap. */
 void alloc_release(void);

@@ -338,16 +338,6 @@ void arena_set_class(const struct span *span, unsigned class) {
     set_classes(arena, arena_page(arena, span->base), span->pages, class);
 }
 
-bool arena_claim_large(struct arena *arena, uintptr_t base, struct span *span) {
-    struct span **entry = &arena->page_span[arena_page(arena, base)];
-    if (__libc_single_threaded) {
-        *entry = NULL;
-        return true;
-    }
-    return __atomic_compare_exchange_n(entry, &span, NULL, false, __ATOMIC_RELAXED,
-                                       __ATOMIC_RELAXED);
-}
-
 struct span *arena_next_span(const struct span *last) {
     struct arena *arena = last != NULL ? arena_of(last->base) : arenas;
     size_t page = last != NULL ? arena_page(arena, last->base) + last->pages : 0;

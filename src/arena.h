@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/single_threaded.h>
 
 #include "base.h"
 #include "pagemap.h"
@@ -125,6 +126,19 @@ void arena_set_class(const struct span *span, unsigned class);
 struct span *arena_next_span(const struct span *last);
 
 /* Removes the span of the large block at `base`; false: another thread has done it already. */
-bool arena_claim_large(struct arena *arena, uintptr_t base, struct span *span);
+ALWAYS_INLINE bool arena_claim_large(struct arena *arena, uintptr_t base, struct span *span) {
+    struct span **entry = &arena->page_span[arena_page(arena, base)];
+    if (__libc_single_threaded) {
+        *entry = NULL;
+        return true;
+    }
+    return __atomic_compare_exchange_n(entry, &span, NULL, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
+/* Enters it again. */
+ALWAYS_INLINE void arena_return_large(struct arena *arena, struct span *span) {
+    arena->page_span[arena_page(arena, span->base)] = span;
+}
 
 #endif

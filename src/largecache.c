@@ -15,6 +15,10 @@
  * keeps this part of the heap. */
 enum { KEPT_ALONE = 16 };
 
+/* A thread keeps this part of the heap for itself, but so much in any case. */
+enum { OWN_PART = 32 };
+#define OWN_LEAST (128 * KIB)
+
 /* Eight bins for each doubling of the pages, up to 127, and 24 for blocks of a page more. */
 enum { SHARDS = 4, ODD = 40 - 16, BINS = 40 + ODD };
 
@@ -53,10 +57,14 @@ static void note_locked(unsigned shard, unsigned i) {
     }
 }
 
+static bool is_aligned(const struct span *span, size_t align) {
+    return (span->base & (align - 1)) == 0;
+}
+
 /* NULL: the first is not where it is wanted, or there is none. */
 static struct span *pop_locked(struct bin *bin, size_t align) {
     struct span *span = bin->first;
-    if (span != NULL && span->base % align != 0) {
+    if (span != NULL && !is_aligned(span, align)) {
         return NULL;
     }
     if (span != NULL) {
@@ -82,17 +90,40 @@ static struct span *pop(unsigned shard, unsigned i, size_t align) {
     return span;
 }
 
-struct span *largecache_take(unsigned shard, size_t bytes, size_t align) {
-    unsigned i = bin_of(mheap_large_pages(bytes, align));
+static struct span *take_shared(unsigned shard, size_t pages, size_t align) {
+    unsigned i = bin_of(pages);
     struct span *span = NULL;
     for (unsigned n = 0; span == NULL && n < SHARDS && i < BINS; n++) {
         unsigned from = (shard + n) % SHARDS;
         span = filled_bins(from) >> i & 1 ? pop(from, i, align) : NULL;
     }
+    return span;
+}
+
+/* The one freed last of those that fit. */
+static struct span *take_own(struct largecache *own, size_t pages, size_t align) {
+    for (uint32_t i = own->count; i-- > 0;) {
+        struct span *span = own->span[i];
+        if (span->pages == pages && is_aligned(span, align)) {
+            own->count--;
+            own->bytes -= span_bytes(span);
+            for (; i < own->count; i++) {
+                own->span[i] = own->span[i + 1];
+            }
+            return span;
+        }
+    }
+    return NULL;
+}
+
+struct span *largecache_take(struct largecache *own, unsigned shard, size_t bytes, size_t align) {
+    size_t pages = mheap_large_pages(bytes, align);
+    struct span *span = own != NULL ? take_own(own, pages, align) : NULL;
+    span = span != NULL ? span : take_shared(shard, pages, align);
     if (span != NULL) {
         span->needs_zero = span->backed = true;
         mheap_place(span, bytes, align);
-        arena_set_span(arena_of(span->base), span);
+        arena_return_large(arena_of(span->base), span);
     }
     return span;
 }
@@ -103,7 +134,7 @@ static bool has_room_locked(const struct bin *bin, size_t bytes) {
 }
 
 /* A block made near the end of memory may have a size that no request is rounded to. */
-bool largecache_put(unsigned shard, struct span *span) {
+static bool put_shared(unsigned shard, struct span *span) {
     unsigned i = bin_of(span->pages), to = shard % SHARDS;
     if (i == BINS) {
         return false;
@@ -122,6 +153,30 @@ bool largecache_put(unsigned shard, struct span *span) {
     }
     lock_release(&bin->lock);
     return room;
+}
+
+static bool put_own(struct largecache *own, struct span *span) {
+    size_t most = min_size(own->most, max_size(OWN_LEAST, mheap_in_use() / OWN_PART));
+    if (own->count == LARGECACHE_OWN || own->bytes + span_bytes(span) > most) {
+        return false;
+    }
+    own->span[own->count++] = span;
+    own->bytes += span_bytes(span);
+    return true;
+}
+
+bool largecache_put(struct largecache *own, unsigned shard, struct span *span) {
+    return (own != NULL && put_own(own, span)) || put_shared(shard, span);
+}
+
+void largecache_flush(struct largecache *own, unsigned shard) {
+    while (own->count > 0) {
+        struct span *span = own->span[--own->count];
+        own->bytes -= span_bytes(span);
+        if (!put_shared(shard, span)) {
+            mheap_free(span);
+        }
+    }
 }
 
 /* ---- giving back ---- */

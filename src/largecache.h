@@ -1,9 +1,9 @@
 /*
  * Large blocks that were freed, kept as they are for the next request of their size: a program that
  * takes and drops buffers of some 100 KiB need not have the heap look for pages each time, nor wait
- * for its lock where there are several threads. A stack for each size below 1 MiB and shard, with a
- * lock of its own, bounded by bytes. What is kept goes back to the heap before that uses fresh
- * pages, and when nobody has needed it for a while. See README.md.
+ * for a lock. Each thread keeps a few for itself. Behind them is a stack for each size below 1 MiB
+ * and shard, with a lock of its own, bounded by bytes: what it keeps goes back to the heap before
+ * that uses fresh pages, and when nobody has needed it for a while. See README.md.
  *
  * A kept block has no entry in the page table, as if its pages were free.
  */
@@ -12,15 +12,31 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "span.h"
 
-/* A block for a request as of mheap_alloc_large, not zero, of the shard or else of another; NULL:
- * none is kept. Any number stands for a shard. */
-struct span *largecache_take(unsigned shard, size_t bytes, size_t align);
+enum { LARGECACHE_OWN = 4 };
+
+/* What a thread keeps for itself, the last one freed last. Part of its cache; only its slow path
+ * comes here. All zero: nothing yet, and nothing ever unless `most` is set. */
+struct largecache {
+    struct span *span[LARGECACHE_OWN];
+    uint32_t count;
+    unsigned period; /* of the scavenger, when it was emptied last; see alloc.c */
+    size_t bytes;    /* of all of them */
+    size_t most;     /* that it may be */
+};
+
+/* A block for a request as of mheap_alloc_large, not zero: the thread's own, the shard's, or one of
+ * another shard; NULL: none is kept. own may be NULL. Any number stands for a shard. */
+struct span *largecache_take(struct largecache *own, unsigned shard, size_t bytes, size_t align);
 
 /* Keeps a block that is in use no more, and in no page table; false: it is still the caller's. */
-bool largecache_put(unsigned shard, struct span *span);
+bool largecache_put(struct largecache *own, unsigned shard, struct span *span);
+
+/* Hands all that the thread keeps on to the shard, or to the heap. */
+void largecache_flush(struct largecache *own, unsigned shard);
 
 /* Gives kept blocks back to the heap, of each shard the large ones first, until they have so many
  * pages. Returns their pages; fewer: there were no more. */
@@ -29,7 +45,8 @@ size_t largecache_release(size_t pages);
 /* Gives those back that nobody has needed since the last call. */
 void largecache_trim(void);
 
-/* The bytes of all kept blocks, how many there are, and how much of that their leads are. */
+/* The bytes of the blocks that shards keep, how many there are, and how much of that their leads
+ * are. */
 size_t largecache_bytes(size_t *blocks, size_t *leads);
 
 /* In the child of a fork. */

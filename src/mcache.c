@@ -23,6 +23,9 @@ enum { DRAIN_EVERY = 128 }; /* pages that spans are made of between two looks fo
 #define OWN_BUDGET (512 * KIB)
 #define BUDGET_STEP (128 * KIB)
 
+/* What it may keep of large blocks. */
+#define LARGE_MOST (256 * KIB)
+
 _Thread_local struct mcache_front mcache_front;
 
 __attribute__((aligned(MAGAZINE_BYTES))) const struct magazine mcache_no_magazine = {0};
@@ -42,6 +45,7 @@ struct mcache *mcache_create(struct mcache_front *front) {
     memset(cache, 0, sizeof *cache);
     cache->front = front;
     cache->budget = min_size(OWN_BUDGET, options.thread_cache_max);
+    cache->large.most = min_size(LARGE_MOST, options.thread_cache_max);
     registry_add(cache);
     return cache;
 }
@@ -194,6 +198,7 @@ static SLOW_PATH void destroy_abandoned(struct mcache *cache) {
         destroy_magazine(class, &cache->bins[class].loaded);
         destroy_magazine(class, &cache->bins[class].spare);
     }
+    largecache_flush(&cache->large, cache->shard);
     stackcache_destroy(cache->stacks);
     return_budget(cache);
     fixalloc_free(&pool, cache);
@@ -444,6 +449,7 @@ void mcache_flush(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         reset_bin(cache, class);
     }
+    largecache_flush(&cache->large, cache->shard);
 }
 
 void mcache_destroy(struct mcache *cache) {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "largecache.h"
 #include "sizeclass.h"
 
 struct magazine;
@@ -55,6 +56,7 @@ struct mcache {
     unsigned shard;            /* of the mcentral */
     struct stackcache *stacks; /* of an abandoned one: its thread's */
     struct bin bins[CLASS_COUNT];
+    struct largecache large;
 };
 
 #endif

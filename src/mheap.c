@@ -37,11 +37,8 @@ static size_t pages_leaving; /* on their way back to the system, and in the heap
 static _Atomic size_t pages_taken; /* see mheap_taken */
 static _Atomic size_t lead_lines;  /* of all large blocks */
 
-/* From what size on a block's start is spread, over how many cache lines at most, and for how much
- * of that there must be room. */
-#define SPREAD_FROM (128 * KIB)
+/* Over how many cache lines a block's start is spread at most. */
 #define PLACES (4 * KIB / CACHE_LINE)
-#define LEAD_LEAST KIB
 
 /* Pages of one arena. */
 struct run {
@@ -114,7 +111,7 @@ static bool take_from_locked(struct arena *arena, enum page_set set, size_t leas
         return false;
     }
     if (most > least) {
-        n = pagemap_run_at(&arena->pages, set, page, most) / least * least;
+        n = (uint32_t)pagemap_run_at(&arena->pages, set, page, most) / (uint32_t)least * least;
     }
     *out = (struct run){arena, page, n, take_pages_locked(arena, page, n)};
     return true;
@@ -351,23 +348,6 @@ struct span *mheap_alloc_small(unsigned class, size_t n, enum mheap_pages which)
     return list;
 }
 
-/* Eight steps per doubling: sizes repeat, so freed runs fit again, and a block that grows byte by
- * byte moves rarely. What is never touched costs no memory. */
-static size_t large_pages(size_t bytes) {
-    size_t pages = pages_for(bytes);
-    unsigned log = bits_highest(pages);
-    return log <= 3 ? pages : align_up(pages, (size_t)1 << (log - 3));
-}
-
-static bool is_spread(size_t bytes, size_t align) {
-    return bytes >= SPREAD_FROM && align <= CACHE_LINE;
-}
-
-size_t mheap_large_pages(size_t bytes, size_t align) {
-    size_t lead = is_spread(bytes, align) ? LEAD_LEAST : 0;
-    return max_size(large_pages(max_size(bytes, 1)), pages_for(bytes + lead));
-}
-
 /* Arrays that are walked together would, if all began at a page, compete for the few lines that the
  * processor's first cache has for each place of a page. So the places are spread, by the fraction
  * of the page's number times the golden ratio: Knuth, "Sorting and Searching", 6.4. */
@@ -375,7 +355,7 @@ void mheap_place(struct span *span, size_t bytes, size_t align) {
     uint64_t page = span->base >> PAGE_SHIFT;
     uint64_t places = min_size((span_bytes(span) - bytes) / CACHE_LINE + 1, PLACES);
     uint64_t fraction = page * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-    mheap_set_lead(span, is_spread(bytes, align) ? (unsigned)(fraction * places >> 32) : 0);
+    mheap_set_lead(span, mheap_is_spread(bytes, align) ? (unsigned)(fraction * places >> 32) : 0);
 }
 
 void mheap_set_lead(struct span *span, unsigned lines) {
@@ -496,7 +476,7 @@ static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {
 
 bool mheap_resize(struct span *span, size_t bytes) {
     struct arena *arena = arena_of(span->base);
-    size_t pages = max_size(large_pages(bytes), pages_for(bytes + span_lead(span)));
+    size_t pages = max_size(mheap_pages(bytes), pages_for(bytes + span_lead(span)));
     size_t first = arena_page(arena, span->base);
     bool done = pages <= PAGES_MOST;
     lock_acquire(&heap_lock);

@@ -32,8 +32,27 @@ struct span *mheap_alloc_large(size_t bytes, size_t align, enum mheap_pages whic
 /* The same for 1 to 64 stacks of a kind of stackpool.h, all free. */
 struct span *mheap_alloc_stacks(size_t bytes, unsigned kind, unsigned stacks);
 
+/* Eight steps per doubling: sizes repeat, so freed runs fit again, and a block that grows byte by
+ * byte moves rarely. What is never touched costs no memory. */
+ALWAYS_INLINE size_t mheap_pages(size_t bytes) {
+    size_t pages = pages_for(bytes);
+    unsigned log = bits_highest(pages);
+    return log <= 3 ? pages : align_up(pages, (size_t)1 << (log - 3));
+}
+
+/* From what size on a block's start is spread, and for how much of that there must be room. */
+#define MHEAP_SPREAD_FROM (128 * KIB)
+#define MHEAP_LEAD_LEAST KIB
+
+ALWAYS_INLINE bool mheap_is_spread(size_t bytes, size_t align) {
+    return bytes >= MHEAP_SPREAD_FROM && align <= CACHE_LINE;
+}
+
 /* The pages that mheap_alloc_large takes. */
-size_t mheap_large_pages(size_t bytes, size_t align);
+ALWAYS_INLINE size_t mheap_large_pages(size_t bytes, size_t align) {
+    size_t lead = mheap_is_spread(bytes, align) ? MHEAP_LEAD_LEAST : 0;
+    return max_size(mheap_pages(max_size(bytes, 1)), pages_for(bytes + lead));
+}
 
 /* Has a block for such a large request begin somewhere in its first page, or at its start: see
  * README.md. */

@@ -23,6 +23,15 @@ struct mcache *registry_take_abandoned(void);
  * caches. */
 size_t registry_total_bytes(size_t *caches);
 
+/* The large blocks that all threads keep for themselves; leads is the part of their bytes before
+ * their starts. */
+struct registry_large {
+    size_t bytes;
+    size_t leads;
+    size_t blocks;
+};
+struct registry_large registry_total_large(void);
+
 /* The stacks in all threads' caches of stacks, and their bytes. */
 size_t registry_total_stacks(size_t *bytes);
 

@@ -23,6 +23,7 @@
 
 static _Atomic uint64_t last_step;
 static _Atomic uint64_t last_period;
+static _Atomic unsigned periods;
 static _Atomic size_t due; /* bytes that were idle over the last period and are not back yet */
 
 /* The milliseconds since the last time that this was not 0, for one caller each time; 0: fewer than
@@ -45,6 +46,7 @@ bool scavenge(uint64_t now) {
     bool period = elapsed(&last_period, now, PERIOD_MS) != 0;
     if (period) {
         size_t idle = mheap_idle();
+        atomic_fetch_add_explicit(&periods, 1, memory_order_relaxed);
         atomic_store_explicit(&due, idle >= LEAST_BYTES ? idle : 0, memory_order_relaxed);
     }
     size_t rest = atomic_load_explicit(&due, memory_order_relaxed);
@@ -56,4 +58,8 @@ bool scavenge(uint64_t now) {
         atomic_store_explicit(&due, rest - min_size(rest, released), memory_order_relaxed);
     }
     return period;
+}
+
+unsigned scavenge_periods(void) {
+    return atomic_load_explicit(&periods, memory_order_relaxed);
 }

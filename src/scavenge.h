@@ -12,4 +12,7 @@
  * twice a second: what lies idle above the heap is due, too. */
 bool scavenge(uint64_t now);
 
+/* How often it was true. */
+unsigned scavenge_periods(void);
+
 #endif

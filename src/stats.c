@@ -38,10 +38,12 @@ static void read_stacks(struct goalloc_stack_stats *out) {
 /* With the blocks that are kept among the free pages. */
 static struct mheap_stats heap_stats(void) {
     size_t blocks, leads, kept = largecache_bytes(&blocks, &leads);
+    struct registry_large own = registry_total_large();
     struct mheap_stats stats = mheap_get_stats();
+    kept += own.bytes;
     stats.in_use = minus(stats.in_use, kept);
-    stats.large = minus(stats.large, kept - leads);
-    stats.large_blocks = minus(stats.large_blocks, blocks);
+    stats.large = minus(stats.large, kept - leads - own.leads);
+    stats.large_blocks = minus(stats.large_blocks, blocks + own.blocks);
     stats.free_dirty += kept;
     return stats;
 }

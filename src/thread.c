@@ -38,23 +38,9 @@ static bool checks_from_start;
 static atomic_bool exit_handled;
 static pthread_key_t exit_key;
 
-static bool is_busy(void) {
-    return atomic_load_explicit(&mcache_front.busy, memory_order_relaxed);
-}
-
-static void set_busy(bool busy) {
-    atomic_signal_fence(memory_order_seq_cst);
-    atomic_store_explicit(&mcache_front.busy, busy, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
-}
-
 /* ---- forks ---- */
 
-/* WIPED in the child of a fork, by the system, until it begins to mend the heap. */
-enum mark { WIPED, MENDING, MENDED };
-
-/* NULL: not known. Each slow operation reads it, so no lock is in its cache line. */
-static _Alignas(CACHE_LINE) _Atomic(_Atomic char *) fork_mark;
+_Alignas(CACHE_LINE) _Atomic(_Atomic char *) thread_fork_mark;
 
 static void reset_locks(bool holds) {
     lock_begin_reset(holds);
@@ -81,26 +67,25 @@ static atomic_bool has_threads;
  * lock yet, but for the one that forked in the middle of its slow path. Signal handlers must not
  * come here meanwhile. */
 static SLOW_PATH void mend(_Atomic char *mark) {
-    bool busy = is_busy();
-    char expected = WIPED;
-    set_busy(true);
-    if (atomic_compare_exchange_strong(mark, &expected, MENDING)) {
+    bool busy = thread_is_busy();
+    char expected = THREAD_WIPED;
+    thread_set_busy(true);
+    if (atomic_compare_exchange_strong(mark, &expected, THREAD_MENDING)) {
         reset_locks(busy);
-        atomic_store_explicit(mark, MENDED, memory_order_release);
+        atomic_store_explicit(mark, THREAD_MENDED, memory_order_release);
     }
-    while (atomic_load_explicit(mark, memory_order_acquire) == MENDING) {
+    while (atomic_load_explicit(mark, memory_order_acquire) == THREAD_MENDING) {
         arch_pause();
     }
-    set_busy(busy);
+    thread_set_busy(busy);
 }
 
 /* Another library's handler may come before the one below and allocate, or start threads that do;
  * and where the process was made by a bare clone, no handler runs. The process id would not do for
  * a test: the child of a vfork has its own, but shares the memory. */
 static void check_for_fork(void) {
-    _Atomic char *mark = atomic_load_explicit(&fork_mark, memory_order_acquire);
-    if (mark != NULL && UNLIKELY(atomic_load_explicit(mark, memory_order_acquire) != MENDED)) {
-        mend(mark);
+    if (UNLIKELY(thread_is_forked())) {
+        mend(atomic_load_explicit(&thread_fork_mark, memory_order_acquire));
     }
 }
 
@@ -109,7 +94,7 @@ static void reset_in_child(void) {
     if (__libc_single_threaded && !atomic_load_explicit(&has_threads, memory_order_relaxed)) {
         return;
     }
-    if (atomic_load_explicit(&fork_mark, memory_order_relaxed) == NULL) {
+    if (atomic_load_explicit(&thread_fork_mark, memory_order_relaxed) == NULL) {
         reset_locks(true);
     }
     check_for_fork();
@@ -120,11 +105,11 @@ static void reset_in_child(void) {
  * the same time both map one, and the second counts. */
 static void mark_process(void) {
     atomic_store_explicit(&has_threads, true, memory_order_relaxed);
-    bool marked = atomic_load_explicit(&fork_mark, memory_order_relaxed) != NULL;
+    bool marked = atomic_load_explicit(&thread_fork_mark, memory_order_relaxed) != NULL;
     _Atomic char *mark = marked ? NULL : os_map_wiped_by_fork(os_page_size());
     if (mark != NULL) {
-        atomic_store_explicit(mark, MENDED, memory_order_relaxed);
-        atomic_store_explicit(&fork_mark, mark, memory_order_release);
+        atomic_store_explicit(mark, THREAD_MENDED, memory_order_relaxed);
+        atomic_store_explicit(&thread_fork_mark, mark, memory_order_release);
     }
 }
 
@@ -201,7 +186,7 @@ void *thread_take_orphans(void) {
  * nothing that a later round would have to give back. */
 static void end_thread(void *argument) {
     struct mcache *cache = argument;
-    set_busy(true);
+    thread_set_busy(true);
     stackcache_destroy(mcache_front.stacks);
     mcache_front.stacks = NULL;
     mcache_destroy(cache);
@@ -249,7 +234,7 @@ void thread_start_with_libc(void) {
 }
 
 static SLOW_PATH void attach(void) {
-    set_busy(true);
+    thread_set_busy(true);
     if (!__libc_single_threaded) {
         mark_process();
     }
@@ -258,38 +243,37 @@ static SLOW_PATH void attach(void) {
     }
     mcache_front.cache =
         options_check_every() ? mcache_create_hidden() : mcache_create(&mcache_front);
-    set_busy(false);
+    thread_set_busy(false);
     thread_start_with_libc();
 }
 
 /* ---- the border of the slow path ---- */
 
-bool thread_enter(void) {
-    if (UNLIKELY(is_busy())) {
+SLOW_PATH bool thread_enter_slow(void) {
+    if (thread_is_busy()) {
         return false;
     }
     check_for_fork();
-    if (UNLIKELY(mcache_front.cache == NULL)) {
+    if (mcache_front.cache == NULL) {
         attach();
     }
-    set_busy(true);
+    thread_set_busy(true);
     return true;
 }
 
 bool thread_enter_without_cache(void) {
-    if (is_busy()) {
+    if (thread_is_busy()) {
         return false;
     }
     check_for_fork();
-    set_busy(true);
+    thread_set_busy(true);
     if (!__libc_single_threaded) {
         mark_process();
     }
     return true;
 }
 
-void *thread_leave(void) {
-    set_busy(false);
+void *thread_take_deferred(void) {
     return take_all(&mcache_front.deferred);
 }
 

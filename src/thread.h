@@ -7,18 +7,54 @@
 #ifndef GOALLOC_THREAD_H
 #define GOALLOC_THREAD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "mcache.h"
+
+/* WIPED in the child of a fork, by the system, until it begins to mend the heap. */
+enum thread_mark { THREAD_WIPED, THREAD_MENDING, THREAD_MENDED };
+
+/* NULL: not known. Each slow operation reads it, so no lock is in its cache line. */
+extern HIDDEN _Atomic(_Atomic char *) thread_fork_mark;
+
+bool thread_enter_slow(void);
+void *thread_take_deferred(void);
+
+ALWAYS_INLINE bool thread_is_busy(void) {
+    return atomic_load_explicit(&mcache_front.busy, memory_order_relaxed);
+}
+
+ALWAYS_INLINE void thread_set_busy(bool busy) {
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&mcache_front.busy, busy, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Is this the child of a fork that has not begun to use the heap? */
+ALWAYS_INLINE bool thread_is_forked(void) {
+    _Atomic char *mark = atomic_load_explicit(&thread_fork_mark, memory_order_acquire);
+    return mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != THREAD_MENDED;
+}
 
 /*
  * Begins a slow operation; false: this thread is in the middle of one. Starts the heap with the
  * process's first and the thread's cache with the thread's first.
  */
-bool thread_enter(void);
+ALWAYS_INLINE bool thread_enter(void) {
+    if (UNLIKELY(thread_is_busy() || thread_is_forked() || mcache_front.cache == NULL)) {
+        return thread_enter_slow();
+    }
+    thread_set_busy(true);
+    return true;
+}
 
 /* Ends it. Returns the blocks that were put aside meanwhile, linked by their first words. */
-void *thread_leave(void);
+ALWAYS_INLINE void *thread_leave(void) {
+    thread_set_busy(false);
+    bool none = atomic_load_explicit(&mcache_front.deferred, memory_order_relaxed) == NULL;
+    return LIKELY(none) ? NULL : thread_take_deferred();
+}
 
 /* Those that were put aside while other threads ended. */
 void *thread_take_orphans(void);

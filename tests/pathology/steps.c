@@ -6,6 +6,7 @@
  *     steps full_spans     frees of every other object of spans that are full
  *     steps first_frees    the first frees of a thread that does not allocate
  *     steps replacement    random replacement among a thousand objects of mixed sizes
+ *     steps buffers        one buffer after the other, just too large for a small object
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,23 @@ static void replace_pairs(void) {
     replace(PAIRS);
 }
 
+static void take_and_drop(size_t times) {
+    for (size_t n = 0; n < times; n++) {
+        char *buffer = malloc(n % 2 == 0 ? 40 * KIB : 64 * KIB);
+        CHECK(buffer != NULL, "malloc failed");
+        *buffer = 1;
+        free(buffer);
+    }
+}
+
+static void warm_up_buffers(void) {
+    take_and_drop(100);
+}
+
+static void use_buffers(void) {
+    take_and_drop(PAIRS);
+}
+
 struct scenario {
     const char *name;
     void (*prepare)(void);
@@ -78,6 +96,7 @@ static const struct scenario scenarios[] = {
     {"full_spans", allocate_all, free_every_other, FREES, 150},
     {"first_frees", allocate_all, start_thread_that_frees, FREES, 100},
     {"replacement", warm_up, replace_pairs, PAIRS, 120},
+    {"buffers", warm_up_buffers, use_buffers, PAIRS, 600},
 };
 
 static void measure(const struct scenario *scenario) {
@@ -89,7 +108,7 @@ static void measure(const struct scenario *scenario) {
 }
 
 int main(int argc, char **argv) {
-    CHECK(argc == 2, "usage: steps full_spans|first_frees|replacement");
+    CHECK(argc == 2, "usage: steps full_spans|first_frees|replacement|buffers");
     life_require_goalloc();
     for (size_t i = 0; i < COUNT_OF(scenarios); i++) {
         if (strcmp(argv[1], scenarios[i].name) == 0) {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "largecache.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "os.h"
@@ -26,7 +25,7 @@ static void *filled(size_t size, unsigned seed) {
 
 /* But for those that are kept for the next request. */
 static void check_no_large_blocks(void) {
-    largecache_release(SIZE_MAX);
+    alloc_trim(SIZE_MAX);
     CHECK(mheap_get_stats().large_blocks == 0);
 }
 

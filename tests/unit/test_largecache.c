@@ -50,13 +50,14 @@ TEST_IN_CHILD(one_thread_keeps_little) {
     }
     for (unsigned i = 0; i < 3; i++) {
         struct span *first = freed(BYTES, PAGE_SIZE), *second = freed(BYTES, PAGE_SIZE);
-        CHECK(largecache_put(0, first) && largecache_put(0, second) && !largecache_put(0, more));
+        CHECK(largecache_put(NULL, 0, first) && largecache_put(NULL, 0, second) &&
+              !largecache_put(NULL, 0, more));
         if (i == 0) {
             largecache_release(SIZE_MAX);
             continue;
         }
-        CHECK(largecache_take(0, BYTES, PAGE_SIZE) == second);
-        CHECK(largecache_take(0, BYTES, PAGE_SIZE) == first);
+        CHECK(largecache_take(NULL, 0, BYTES, PAGE_SIZE) == second);
+        CHECK(largecache_take(NULL, 0, BYTES, PAGE_SIZE) == first);
         mheap_free(first);
         mheap_free(second);
     }
@@ -72,19 +73,91 @@ TEST_IN_CHILD(blocks_come_back) {
     for (size_t bytes = 32 * KIB + 1; bytes < MIB + 200 * KIB; bytes += 3 * KIB) {
         struct span *span = freed(bytes, PAGE_SIZE);
         bool keeps = rounded(bytes) < MIB;
-        CHECK(largecache_put(1, span) == keeps);
+        CHECK(largecache_put(NULL, 1, span) == keeps);
         if (!keeps) {
             mheap_free(span);
             continue;
         }
         CHECK(arena_span(span->base) == NULL && kept_blocks() == 1);
-        CHECK(largecache_take(1, bytes + rounded(bytes) / 2, PAGE_SIZE) == NULL);
-        CHECK(largecache_take(1, bytes, PAGE_SIZE) == span && span->needs_zero);
+        CHECK(largecache_take(NULL, 1, bytes + rounded(bytes) / 2, PAGE_SIZE) == NULL);
+        CHECK(largecache_take(NULL, 1, bytes, PAGE_SIZE) == span && span->needs_zero);
         CHECK(arena_span(span->base) == span && kept_blocks() == 0);
         mheap_free(span);
     }
     check_empty();
 }
+
+/* ---- what a thread keeps for itself ---- */
+
+/* The last one first, and none of the shard's before them; what they count is right all the time. */
+TEST_IN_CHILD(own_blocks_first) {
+    struct largecache own = {.most = MIB};
+    (void)unused;
+    run_threads(1, idle_thread);
+    struct span *live = mheap_alloc_large(64 * MIB, PAGE_SIZE, MHEAP_ANY);
+    struct span *shared = freed(64 * KIB, PAGE_SIZE);
+    struct span *first = freed(64 * KIB, PAGE_SIZE), *second = freed(64 * KIB, PAGE_SIZE);
+    struct span *odd = freed(256 * KIB, 16);
+    CHECK(largecache_put(NULL, 0, shared));
+    CHECK(largecache_put(&own, 0, first) && largecache_put(&own, 0, second));
+    CHECK(largecache_put(&own, 0, odd) && kept_blocks() == 1);
+    CHECK(own.count == 3 && own.bytes == 2 * span_bytes(first) + span_bytes(odd));
+    CHECK(arena_span(first->base) == NULL);
+    CHECK(largecache_take(&own, 0, 64 * KIB, PAGE_SIZE) == second && second->needs_zero);
+    CHECK(arena_span(second->base) == second);
+    CHECK(largecache_take(&own, 0, 64 * KIB, PAGE_SIZE) == first);
+    CHECK(largecache_take(&own, 0, 64 * KIB, PAGE_SIZE) == shared);
+    CHECK(largecache_take(&own, 0, 64 * KIB, PAGE_SIZE) == NULL);
+    CHECK(largecache_take(&own, 0, 256 * KIB, 16) == odd);
+    CHECK(own.count == 0 && own.bytes == 0);
+    mheap_free(live);
+    mheap_free(shared);
+    mheap_free(first);
+    mheap_free(second);
+    mheap_free(odd);
+    check_empty();
+}
+
+/* Four; its bound; a 32nd of the heap, and 128 KiB of a small one. The rest goes to the shard. */
+TEST_IN_CHILD(own_blocks_are_bounded) {
+    static const struct {
+        size_t most, live, blocks;
+    } cases[] = {{MIB, MIB, 2},
+                 {MIB, 6 * MIB, 3},
+                 {MIB, 64 * MIB, 4},
+                 {192 * KIB, 64 * MIB, 3},
+                 {0, 64 * MIB, 0}};
+    (void)unused;
+    run_threads(1, idle_thread);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct largecache own = {.most = cases[i].most};
+        struct span *live = mheap_alloc_large(cases[i].live, PAGE_SIZE, MHEAP_ANY);
+        for (unsigned n = 0; n < 10; n++) {
+            CHECK(largecache_put(&own, 0, freed(64 * KIB, PAGE_SIZE)));
+        }
+        CHECK(own.count == cases[i].blocks && kept_blocks() == 10 - cases[i].blocks);
+        largecache_flush(&own, 0);
+        CHECK(own.count == 0 && own.bytes == 0 && kept_blocks() == 10);
+        mheap_free(live);
+        check_empty();
+    }
+}
+
+/* The first that is kept is not where it is wanted: it stays. */
+TEST_IN_CHILD(own_alignment_counts) {
+    struct largecache own = {.most = MIB};
+    (void)unused;
+    struct span *span = freed(64 * KIB, MIB), *other = freed(64 * KIB, PAGE_SIZE);
+    CHECK(other->base % MIB != 0);
+    CHECK(largecache_put(&own, 0, other) && largecache_take(&own, 0, 64 * KIB, MIB) == NULL);
+    CHECK(largecache_put(&own, 0, span) && largecache_take(&own, 0, 64 * KIB, MIB) == span);
+    CHECK(own.count == 1);
+    mheap_free(span);
+    largecache_flush(&own, 0);
+    check_empty();
+}
+
+/* ---- what shards keep ---- */
 
 /* The last one first; one of another shard if there is none. */
 TEST_IN_CHILD(own_shard_first) {
@@ -93,15 +166,15 @@ TEST_IN_CHILD(own_shard_first) {
     run_threads(1, idle_thread);
     for (unsigned i = 0; i < SHARDS; i++) {
         spans[i] = freed(100000, PAGE_SIZE);
-        CHECK(largecache_put(i, spans[i]));
+        CHECK(largecache_put(NULL, i, spans[i]));
     }
-    CHECK(largecache_take(2, 100000, PAGE_SIZE) == spans[2]);
-    CHECK(largecache_take(2, 100000, PAGE_SIZE) == spans[3]);
-    CHECK(largecache_put(0, spans[2]));
-    CHECK(largecache_take(0, 100000, PAGE_SIZE) == spans[2]);
-    CHECK(largecache_take(SHARDS, 100000, PAGE_SIZE) == spans[0]);
-    CHECK(largecache_take(SHARDS, 100000, PAGE_SIZE) == spans[1]);
-    CHECK(largecache_take(0, 100000, PAGE_SIZE) == NULL);
+    CHECK(largecache_take(NULL, 2, 100000, PAGE_SIZE) == spans[2]);
+    CHECK(largecache_take(NULL, 2, 100000, PAGE_SIZE) == spans[3]);
+    CHECK(largecache_put(NULL, 0, spans[2]));
+    CHECK(largecache_take(NULL, 0, 100000, PAGE_SIZE) == spans[2]);
+    CHECK(largecache_take(NULL, SHARDS, 100000, PAGE_SIZE) == spans[0]);
+    CHECK(largecache_take(NULL, SHARDS, 100000, PAGE_SIZE) == spans[1]);
+    CHECK(largecache_take(NULL, 0, 100000, PAGE_SIZE) == NULL);
     for (unsigned i = 0; i < SHARDS; i++) {
         mheap_free(spans[i]);
     }
@@ -113,8 +186,8 @@ TEST_IN_CHILD(alignment_counts) {
     run_threads(1, idle_thread);
     struct span *span = freed(64 * KIB, MIB), *other = freed(64 * KIB, PAGE_SIZE);
     CHECK(other->base % MIB != 0);
-    CHECK(largecache_put(0, other) && largecache_take(0, 64 * KIB, MIB) == NULL);
-    CHECK(largecache_put(0, span) && largecache_take(0, 64 * KIB, MIB) == span);
+    CHECK(largecache_put(NULL, 0, other) && largecache_take(NULL, 0, 64 * KIB, MIB) == NULL);
+    CHECK(largecache_put(NULL, 0, span) && largecache_take(NULL, 0, 64 * KIB, MIB) == span);
     mheap_free(span);
     check_empty();
 }
@@ -125,10 +198,10 @@ TEST_IN_CHILD(pages_count) {
     run_threads(1, idle_thread);
     struct span *exact = freed(256 * KIB, PAGE_SIZE), *more = freed(256 * KIB, 16);
     CHECK(more->pages == exact->pages + 1);
-    CHECK(largecache_put(0, exact) && largecache_take(0, 256 * KIB, 16) == NULL);
-    CHECK(largecache_put(0, more) && largecache_take(0, 256 * KIB, 16) == more);
+    CHECK(largecache_put(NULL, 0, exact) && largecache_take(NULL, 0, 256 * KIB, 16) == NULL);
+    CHECK(largecache_put(NULL, 0, more) && largecache_take(NULL, 0, 256 * KIB, 16) == more);
     CHECK(span_block_size(more) >= 256 * KIB);
-    CHECK(largecache_take(0, 256 * KIB, PAGE_SIZE) == exact && exact->lead == 0);
+    CHECK(largecache_take(NULL, 0, 256 * KIB, PAGE_SIZE) == exact && exact->lead == 0);
     mheap_free(exact);
     mheap_free(more);
     check_empty();
@@ -141,7 +214,7 @@ TEST_IN_CHILD(bounded) {
     for (size_t bytes = 40 * KIB; bytes < MIB; bytes *= 2) {
         size_t most = MIB / rounded(bytes), count = 0;
         struct span *span;
-        while (largecache_put(0, span = freed(bytes, PAGE_SIZE))) {
+        while (largecache_put(NULL, 0, span = freed(bytes, PAGE_SIZE))) {
             count++;
         }
         CHECK(count == most);
@@ -155,7 +228,7 @@ TEST_IN_CHILD(release_by_pages) {
     run_threads(1, idle_thread);
     CHECK(largecache_release(1) == 0);
     for (unsigned i = 0; i < 10; i++) {
-        CHECK(largecache_put(i, freed(64 * KIB, PAGE_SIZE)));
+        CHECK(largecache_put(NULL, i, freed(64 * KIB, PAGE_SIZE)));
     }
     size_t each = (64 * KIB) >> PAGE_SHIFT;
     CHECK(largecache_release(1) == each && kept_blocks() == 9);
@@ -170,16 +243,16 @@ TEST_IN_CHILD(idle_blocks_go_back) {
     (void)unused;
     run_threads(1, idle_thread);
     for (unsigned i = 0; i < 5; i++) {
-        CHECK(largecache_put(0, freed(64 * KIB, PAGE_SIZE)));
+        CHECK(largecache_put(NULL, 0, freed(64 * KIB, PAGE_SIZE)));
     }
     largecache_trim();
     CHECK(kept_blocks() == 5);
     for (unsigned i = 0; i < 3; i++) {
-        spans[i] = largecache_take(0, 64 * KIB, PAGE_SIZE);
+        spans[i] = largecache_take(NULL, 0, 64 * KIB, PAGE_SIZE);
     }
     for (unsigned i = 0; i < 3; i++) {
         CHECK(arena_claim_large(&arenas[0], spans[i]->base, spans[i]));
-        CHECK(largecache_put(0, spans[i]));
+        CHECK(largecache_put(NULL, 0, spans[i]));
     }
     largecache_trim();
     CHECK(kept_blocks() == 3);
@@ -197,12 +270,12 @@ static void churn(unsigned index) {
         if (spans[at] != NULL) {
             CHECK(is_filled((void *)spans[at]->base, 64, index + at));
             CHECK(arena_claim_large(arena_of(spans[at]->base), spans[at]->base, spans[at]));
-            if (!largecache_put(index, spans[at])) {
+            if (!largecache_put(NULL, index, spans[at])) {
                 mheap_free(spans[at]);
             }
             spans[at] = NULL;
         } else {
-            struct span *span = largecache_take(index, bytes, PAGE_SIZE);
+            struct span *span = largecache_take(NULL, index, bytes, PAGE_SIZE);
             spans[at] = span != NULL ? span : mheap_alloc_large(bytes, PAGE_SIZE, MHEAP_ANY);
             CHECK(spans[at] != NULL && span_bytes(spans[at]) >= bytes);
             fill((void *)spans[at]->base, 64, index + at);
@@ -237,18 +310,18 @@ static void use_inherited(void) {
     for (unsigned shard = 0; shard < SHARDS; shard++) {
         for (size_t bytes = 40 * KIB; bytes < MIB; bytes *= 2) {
             struct span *span = freed(bytes, PAGE_SIZE);
-            CHECK(largecache_put(shard, span));
-            CHECK(largecache_take(shard, bytes, PAGE_SIZE) == span);
+            CHECK(largecache_put(NULL, shard, span));
+            CHECK(largecache_take(NULL, shard, bytes, PAGE_SIZE) == span);
         }
     }
 }
 
 static void fork_or_churn(unsigned index) {
     while (index > 0 && !atomic_load(&stop)) {
-        struct span *span = largecache_take(index, 40 * KIB << index, PAGE_SIZE);
+        struct span *span = largecache_take(NULL, index, 40 * KIB << index, PAGE_SIZE);
         span = span != NULL ? span : mheap_alloc_large(40 * KIB << index, PAGE_SIZE, MHEAP_ANY);
         CHECK(arena_claim_large(arena_of(span->base), span->base, span));
-        CHECK(largecache_put(index % 2, span));
+        CHECK(largecache_put(NULL, index % 2, span));
     }
     if (index == 0) {
         run_forks(FORKS, use_inherited);
@@ -267,6 +340,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_thread_keeps_little),
         cmocka_unit_test(blocks_come_back),
+        cmocka_unit_test(own_blocks_first),
+        cmocka_unit_test(own_blocks_are_bounded),
+        cmocka_unit_test(own_alignment_counts),
         cmocka_unit_test(own_shard_first),
         cmocka_unit_test(alignment_counts),
         cmocka_unit_test(pages_count),

@@ -5,11 +5,12 @@
 #include "alloc.h"
 #include "mcache_struct.h"
 #include "mcentral.h"
+#include "mheap.h"
 #include "os.h"
 #include "registry.h"
 #include "thread.h"
 
-enum { SIZE = 64, OBJECTS = 20 };
+enum { SIZE = 64, OBJECTS = 20, LARGE = 64 * KIB };
 
 static size_t caches(void) {
     size_t count;
@@ -70,6 +71,9 @@ static struct mcache *create_used(struct mcache_front *front) {
     for (unsigned i = 1; i < OBJECTS; i++) {
         mcache_push(cache, size_class(SIZE), objects[i], "free");
     }
+    struct span *large = mheap_alloc_large(LARGE, PAGE_SIZE, MHEAP_ANY);
+    CHECK(large != NULL && arena_claim_large(&arenas[0], large->base, large));
+    CHECK(largecache_put(&cache->large, 0, large));
     return cache;
 }
 
@@ -94,8 +98,9 @@ TEST_IN_CHILD(hands_out_what_a_fork_left_behind) {
     struct mcache *cache = create_used(&front);
     size_t bytes = cached_bytes();
     CHECK(caches() == 2 && bytes > 0 && registry_take_abandoned() == NULL);
+    CHECK(registry_total_large().blocks == 2 && registry_total_large().bytes > LARGE);
     become_child();
-    CHECK(caches() == 1 && cached_bytes() == 0);
+    CHECK(caches() == 1 && cached_bytes() == 0 && registry_total_large().blocks == 1);
     CHECK(registry_take_abandoned() == cache && registry_take_abandoned() == NULL);
     CHECK(counted_bytes(&cache->bins[size_class(SIZE)]) == bytes);
 }
@@ -122,7 +127,7 @@ TEST_IN_CHILD(loses_a_cache_whose_storage_is_used_again) {
 }
 
 /* The sweeps of the thread that is left, over many slow operations. */
-TEST_IN_CHILD(abandoned_objects_go_back) {
+TEST_IN_CHILD(abandoned_blocks_go_back) {
     static struct mcache_front front;
     (void)unused;
     start_heap();
@@ -135,6 +140,8 @@ TEST_IN_CHILD(abandoned_objects_go_back) {
     }
     CHECK(mcentral_get_stats(size_class(SIZE)).out == SIZE); /* the one in use */
     CHECK(mcentral_is_valid(size_class(SIZE)) && registry_take_abandoned() == NULL);
+    largecache_release(SIZE_MAX);
+    CHECK(mheap_get_stats().large_blocks == 0);
 }
 
 int main(void) {
@@ -144,7 +151,7 @@ int main(void) {
         cmocka_unit_test(hands_out_what_a_fork_left_behind),
         cmocka_unit_test(loses_a_cache_in_the_slow_path),
         cmocka_unit_test(loses_a_cache_whose_storage_is_used_again),
-        cmocka_unit_test(abandoned_objects_go_back),
+        cmocka_unit_test(abandoned_blocks_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

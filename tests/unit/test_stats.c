@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "registry.h"
 #include "stats.h"
 #include "thread.h"
 
@@ -50,6 +51,23 @@ static void end_work(unsigned index) {
     for (unsigned i = 0; i < BLOCKS; i++) {
         alloc_free(blocks[index][i]);
     }
+}
+
+/* What a thread keeps for itself counts as free pages. */
+TEST_IN_CHILD(kept_blocks_are_free) {
+    (void)unused;
+    void *block = alloc_malloc(120000), *other = alloc_malloc(100000);
+    size_t both = alloc_usable_size(block) + alloc_usable_size(other);
+    struct goalloc_stats before = get();
+    CHECK(before.allocated == both);
+    alloc_free(other);
+    CHECK(registry_total_large().blocks == 1);
+    struct goalloc_stats after = get();
+    check_sums();
+    CHECK(after.allocated == alloc_usable_size(block) && after.mapped == before.mapped);
+    CHECK(before.active - after.active >= 100000);
+    CHECK(after.free_pages - before.free_pages == before.active - after.active);
+    alloc_free(block);
 }
 
 TEST_IN_CHILD(nothing_yet) {
@@ -180,6 +198,7 @@ TEST_IN_CHILD(xml) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_blocks_are_free),
         cmocka_unit_test(nothing_yet),
         cmocka_unit_test(one_thread),
         cmocka_unit_test(many_threads),
