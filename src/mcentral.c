@@ -13,9 +13,12 @@
 enum { STEP_PART = 16, STEP_MOST = 8 };
 
 /* In pages: how much of empty spans a class and shard keeps at most, so that giving all of it back
- * at once does not take long; from what size on it keeps so much among several threads; and how
- * much is given back for one span that another class wants, so that it is rare. */
+ * at once does not take long; from what size on it keeps so much; and how much is given back for
+ * one span that another class wants, so that it is rare. */
 enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32 };
+
+/* Fewer than 8 objects of a larger size are in a page. */
+#define FEW_FROM KIB
 
 /* In pages, from what size on a class and shard may be sparse; and how many spans begin to drain at
  * once. */
@@ -61,10 +64,11 @@ static size_t step_locked(const struct mcentral *central) {
     return min_size(central->pages / STEP_PART, STEP_MOST);
 }
 
-/* How many pages of empty spans stay: among several threads, which would exchange them through the
- * heap, more than with one. */
-static size_t empty_most_locked(const struct mcentral *central) {
-    return __libc_single_threaded || central->pages < KEEPING_FROM
+/* How many pages of empty spans stay: more where several threads would exchange them through the
+ * heap, or where a way there and back is for a few objects only. */
+static size_t empty_most_locked(const struct mcentral *central, unsigned class) {
+    bool few = class_to_size[class] > FEW_FROM;
+    return (__libc_single_threaded && !few) || central->pages < KEEPING_FROM
                ? min_size(central->pages / STEP_PART, EMPTY_MOST)
                : EMPTY_MOST;
 }
@@ -113,7 +117,7 @@ static size_t take_empty_locked(struct mcentral *central, size_t keep, struct sp
  * free without the lock. The last stays in any case. */
 static void add_empty_locked(struct mcentral *central, struct span *span, struct span **empty) {
     bool is_last = spanset_is_empty(&central->set);
-    size_t most = empty_most_locked(central), less = most - min_size(most, STEP_MOST);
+    size_t most = empty_most_locked(central, span->class), less = most - min_size(most, STEP_MOST);
     spanset_add(&central->set, span, SPANSET_EMPTY);
     if (central->set.empty_pages > most && !is_last) {
         take_empty_locked(central, max_size(less, span->pages), empty);
