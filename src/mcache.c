@@ -23,8 +23,10 @@ enum { DRAIN_EVERY = 128 }; /* pages that spans are made of between two looks fo
 #define OWN_BUDGET (512 * KIB)
 #define BUDGET_STEP (128 * KIB)
 
-/* What it may keep of large blocks. */
+/* What it may keep of large blocks: one of the first threads, or its part of what those may, since
+ * nobody can take them from a thread that is idle. */
 #define LARGE_MOST (256 * KIB)
+enum { FIRST_THREADS = 16 };
 
 _Thread_local struct mcache_front mcache_front;
 
@@ -45,8 +47,9 @@ struct mcache *mcache_create(struct mcache_front *front) {
     memset(cache, 0, sizeof *cache);
     cache->front = front;
     cache->budget = min_size(OWN_BUDGET, options.thread_cache_max);
-    cache->large.most = min_size(LARGE_MOST, options.thread_cache_max);
-    registry_add(cache);
+    size_t caches = registry_add(cache);
+    size_t large = LARGE_MOST * FIRST_THREADS / max_size(caches, FIRST_THREADS);
+    cache->large.most = min_size(large, options.thread_cache_max);
     return cache;
 }
 

@@ -38,7 +38,7 @@ static unsigned emptiest_shard(void) {
     return best;
 }
 
-void registry_add(struct mcache *cache) {
+size_t registry_add(struct mcache *cache) {
     lock_acquire(&registry_lock);
     cache->shard = emptiest_shard();
     cache->generation = generation;
@@ -48,9 +48,10 @@ void registry_add(struct mcache *cache) {
         registry->prev = cache;
     }
     registry = cache;
-    registered++;
     shard_caches[cache->shard]++;
+    size_t caches = ++registered;
     lock_release(&registry_lock);
+    return caches;
 }
 
 static void unlist_locked(struct mcache *cache) {

@@ -11,8 +11,9 @@
 
 struct mcache;
 
-/* A new cache: joins the list, and gets the shard with the fewest caches. */
-void registry_add(struct mcache *cache);
+/* A new cache: joins the list, and gets the shard with the fewest caches. Returns how many there
+ * are. */
+size_t registry_add(struct mcache *cache);
 void registry_remove(struct mcache *cache);
 
 /* One of the caches that a fork left behind, with its magazines at rest, and from now on the

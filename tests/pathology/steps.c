@@ -7,7 +7,6 @@
  *     steps first_frees    the first frees of a thread that does not allocate
  *     steps replacement    random replacement among a thousand objects of mixed sizes
  *     steps buffers        one buffer after the other, just too large for a small object
- *     steps batches        a hundred objects of 20,000 bytes allocated, then freed, over and over
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +19,6 @@
 #define FREES 3000
 #define LIVE 1000
 #define PAIRS 3000
-#define BATCH 100
 
 static void *objects[OBJECTS];
 static uint64_t seed = 1;
@@ -86,26 +84,6 @@ static void use_buffers(void) {
     take_and_drop(PAIRS);
 }
 
-static void fill_and_empty(size_t times) {
-    for (size_t n = 0; n < times; n += BATCH) {
-        for (size_t i = 0; i < BATCH; i++) {
-            objects[i] = malloc(20000);
-            CHECK(objects[i] != NULL, "malloc failed");
-        }
-        for (size_t i = 0; i < BATCH; i++) {
-            free(objects[i]);
-        }
-    }
-}
-
-static void warm_up_batches(void) {
-    fill_and_empty(5 * BATCH);
-}
-
-static void use_batches(void) {
-    fill_and_empty(PAIRS);
-}
-
 struct scenario {
     const char *name;
     void (*prepare)(void);
@@ -119,7 +97,6 @@ static const struct scenario scenarios[] = {
     {"first_frees", allocate_all, start_thread_that_frees, FREES, 100},
     {"replacement", warm_up, replace_pairs, PAIRS, 120},
     {"buffers", warm_up_buffers, use_buffers, PAIRS, 600},
-    {"batches", warm_up_batches, use_batches, PAIRS, 650},
 };
 
 static void measure(const struct scenario *scenario) {
@@ -131,7 +108,7 @@ static void measure(const struct scenario *scenario) {
 }
 
 int main(int argc, char **argv) {
-    CHECK(argc == 2, "usage: steps full_spans|first_frees|replacement|buffers|batches");
+    CHECK(argc == 2, "usage: steps full_spans|first_frees|replacement|buffers");
     life_require_goalloc();
     for (size_t i = 0; i < COUNT_OF(scenarios); i++) {
         if (strcmp(argv[1], scenarios[i].name) == 0) {

@@ -26,6 +26,12 @@ static void take(unsigned class, void **objects, unsigned n) {
     }
 }
 
+static void give_one_by_one(unsigned class, void *const *objects, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        mcentral_give(class, &objects[i], 1, "free");
+    }
+}
+
 static struct span *span_of(void *object) {
     return arena_span((uintptr_t)object);
 }
@@ -144,6 +150,28 @@ TEST_IN_CHILD(empty_spans_wait_for_others) {
         mcentral_give(CLASS(2048), &objects[i], 1, "free");
     }
     check_empty(CLASS(2048));
+}
+
+/* So do those of objects above 1 KiB with one thread. */
+TEST_IN_CHILD(empty_spans_of_few_objects_stay) {
+    static const size_t sizes[] = {2000, 4000, 20000, 32768};
+    void *objects[100];
+    (void)unused;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        unsigned class = CLASS(sizes[i]);
+        take(class, objects, COUNT_OF(objects));
+        size_t spans = mcentral_get_stats(class).span_count;
+        for (unsigned round = 0; round < 3; round++) {
+            give_one_by_one(class, objects, COUNT_OF(objects));
+            CHECK(mcentral_get_stats(class).span_count == spans && mcentral_is_valid(class));
+            take(class, objects, COUNT_OF(objects));
+            CHECK(mcentral_get_stats(class).span_count == spans);
+        }
+        give_one_by_one(class, objects, COUNT_OF(objects));
+        mcentral_reclaim(SIZE_MAX);
+        CHECK(mcentral_get_stats(class).span_count <= 8);
+        check_empty(class);
+    }
 }
 
 TEST_IN_CHILD(few_empty_spans_stay) {
@@ -277,12 +305,6 @@ TEST_IN_CHILD(few_spans_do_not_drain) {
 }
 
 /* ---- steps ---- */
-
-static void give_one_by_one(unsigned class, void *const *objects, unsigned n) {
-    for (unsigned i = 0; i < n; i++) {
-        mcentral_give(class, &objects[i], 1, "free");
-    }
-}
 
 /* The more a class has, the more spans it gets at once: at most a sixteenth of what it has. */
 TEST_IN_CHILD(spans_come_in_steps) {
@@ -457,6 +479,7 @@ int main(void) {
         cmocka_unit_test(fullest_span_first),
         cmocka_unit_test(empty_spans_go_back),
         cmocka_unit_test(empty_spans_wait_for_others),
+        cmocka_unit_test(empty_spans_of_few_objects_stay),
         cmocka_unit_test(few_empty_spans_stay),
         cmocka_unit_test(spans_move_between_shards),
         cmocka_unit_test(shards_that_only_take_over_count),

@@ -56,6 +56,20 @@ TEST_IN_CHILD(deals_out_shards) {
     CHECK(create()->shard == shards - 1);
 }
 
+/* Of large blocks one thread may keep 256 KiB, but a thousand must not keep a thousand times that. */
+TEST_IN_CHILD(many_caches_share_large_blocks) {
+    enum { CACHES = 1000 };
+    size_t sum = 0, least = SIZE_MAX;
+    (void)unused;
+    for (unsigned i = 0; i < CACHES; i++) {
+        size_t most = create()->large.most;
+        CHECK((i < 16) == (most == 256 * KIB) && most <= least);
+        least = most;
+        sum += most;
+    }
+    CHECK(sum < 24 * MIB);
+}
+
 /* ---- forks ---- */
 
 /* Another thread's, with objects of which some are in use. */
@@ -148,6 +162,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_caches),
         cmocka_unit_test(deals_out_shards),
+        cmocka_unit_test(many_caches_share_large_blocks),
         cmocka_unit_test(hands_out_what_a_fork_left_behind),
         cmocka_unit_test(loses_a_cache_in_the_slow_path),
         cmocka_unit_test(loses_a_cache_whose_storage_is_used_again),
