@@ -19,6 +19,7 @@
 #define FREES 3000
 #define LIVE 1000
 #define PAIRS 3000
+#define BUFFERS 500
 
 static void *objects[OBJECTS];
 static uint64_t seed = 1;
@@ -81,7 +82,7 @@ static void warm_up_buffers(void) {
 }
 
 static void use_buffers(void) {
-    take_and_drop(PAIRS);
+    take_and_drop(BUFFERS);
 }
 
 struct scenario {
@@ -96,7 +97,7 @@ static const struct scenario scenarios[] = {
     {"full_spans", allocate_all, free_every_other, FREES, 150},
     {"first_frees", allocate_all, start_thread_that_frees, FREES, 100},
     {"replacement", warm_up, replace_pairs, PAIRS, 120},
-    {"buffers", warm_up_buffers, use_buffers, PAIRS, 600},
+    {"buffers", warm_up_buffers, use_buffers, BUFFERS, 600},
 };
 
 static void measure(const struct scenario *scenario) {
