@@ -2,7 +2,7 @@
  * A thread's cache: per class a loaded magazine, which malloc and free work on without a lock, and
  * a spare one behind it, so that a program that goes back and forth over the border of one does not
  * go to the mcentral each time, nor, since the two share their objects when they change places,
- * from one to the other. See README.md.
+ * from one to the other. And a few large blocks, see largecache.h. See README.md.
  *
  * struct mcache_front is the part in thread-local storage. A top is where the next free object of
  * the class will be put: the end of the stack in the loaded magazine, as an offset from the end of

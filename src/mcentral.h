@@ -10,10 +10,10 @@
  *
  * Of the spans with free objects, a spanset, the fullest are used first, so that the others become
  * empty. A class with many spans gets several from the heap at once, and gives several back. Some
- * that are empty stay, and where there are several threads, most: the thread that has filled and
- * emptied them often does so again, and has them in its cache. But before a page is used that never
- * was, a shard takes over a span of another that is half empty or more, and then empty spans of all
- * classes go back to the heap, but for what each gets at once.
+ * that are empty stay, and most where there are several threads or few objects to a span: the
+ * thread that has filled and emptied them often does so again, and has them in its cache. But
+ * before a page is used that never was, a shard takes over a span of another that is half empty or
+ * more, and then empty spans of all classes go back to the heap, but for what each gets at once.
  *
  * A thread's free objects are used again before anything else, so what is live of a class that
  * shrinks, but is in use, would stay where it is, scattered over the spans of its best time. Such
