@@ -19,8 +19,13 @@ struct fixalloc {
     size_t chunk; /* the bytes of that chunk */
 };
 
+/* No two structs share what they are aligned to: a cache line, say. */
 #define FIXALLOC_INIT(struct_size, struct_align)                                                   \
-    { .lock = LOCK_INIT, .size = (struct_size), .align = (struct_align) }
+    {                                                                                              \
+        .lock = LOCK_INIT,                                                                         \
+        .size = ((struct_size) + (struct_align)-1) / (struct_align) * (struct_align),              \
+        .align = (struct_align)                                                                    \
+    }
 
 /* Contents: zero on first use, else what fixalloc_free left. NULL: no memory. */
 void *fixalloc_alloc(struct fixalloc *fixalloc);

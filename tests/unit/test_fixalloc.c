@@ -35,6 +35,7 @@ static void sizes_and_alignments(void **state) {
     fill_chunks(192, 64);
     fill_chunks(512, 512);
     fill_chunks(17 * 64, 64);
+    fill_chunks(17 * 64 + 8, 64);
 }
 
 static void first_use_is_zero(void **state) {
