@@ -39,19 +39,17 @@ static void *no_memory(void) {
 
 /* ---- inside the slow path ---- */
 
-static unsigned shard(const struct mcache *cache) {
-    return cache != NULL ? cache->shard : 0;
-}
-
-static struct largecache *own_blocks(struct mcache *cache) {
-    return cache != NULL ? &cache->large : NULL;
+/* A thread without a cache keeps nothing. */
+static struct largecache *own_blocks(void) {
+    static struct largecache nothing;
+    struct mcache *cache = thread_cache();
+    return cache != NULL ? &cache->large : &nothing;
 }
 
 /* Before fresh pages are used, empty spans go back to the heap: of so many pages that it takes as
  * long as to fault the block's own in. */
 static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
-    struct mcache *cache = thread_cache();
-    struct span *span = largecache_take(own_blocks(cache), shard(cache), size, align);
+    struct span *span = largecache_take(own_blocks(), size, align);
     span = span != NULL ? span : mheap_alloc_large(size, align, MHEAP_BACKED);
     if (span == NULL) {
         mcentral_reclaim(8 * pages_for(size));
@@ -64,15 +62,8 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
     return span_large_start(span);
 }
 
-static void release_own_blocks(void) {
-    struct mcache *cache = thread_cache();
-    if (cache != NULL) {
-        largecache_flush(&cache->large, cache->shard);
-    }
-}
-
 void alloc_release(void) {
-    release_own_blocks();
+    largecache_flush(own_blocks());
     depot_release_all();
     stackpool_release();
     largecache_release(SIZE_MAX);
@@ -99,11 +90,11 @@ void alloc_free_all(void *block) {
 
 /* What nobody needed for half a second goes back; what a thread keeps, to where others find it. */
 static void look_at_clock(void) {
-    struct mcache *cache = thread_cache();
+    struct largecache *own = own_blocks();
     background_work();
-    if (cache != NULL && cache->large.period != scavenge_periods()) {
-        cache->large.period = scavenge_periods();
-        largecache_flush(&cache->large, cache->shard);
+    if (own->count > 0 && own->period != scavenge_periods()) {
+        own->period = scavenge_periods();
+        largecache_flush(own);
     }
 }
 
@@ -182,8 +173,7 @@ static void large_free(struct arena *arena, struct span *span, void *block) {
     if (!arena_claim_large(arena, (uintptr_t)block, span)) {
         fatal_misuse("free", block, "double free or wild pointer: no block in use is there");
     }
-    struct mcache *cache = thread_cache();
-    if (!largecache_put(own_blocks(cache), shard(cache), span)) {
+    if (!largecache_put(own_blocks(), span)) {
         mheap_free(span);
     }
 }

@@ -1,9 +1,10 @@
 /*
  * Large blocks that were freed, kept as they are for the next request of their size: a program that
  * takes and drops buffers of some 100 KiB need not have the heap look for pages each time, nor wait
- * for a lock. Each thread keeps a few for itself. Behind them is a stack for each size below 1 MiB
- * and shard, with a lock of its own, bounded by bytes: what it keeps goes back to the heap before
- * that uses fresh pages, and when nobody has needed it for a while. See README.md.
+ * for a lock. Each thread keeps a few for itself, and hands the oldest on to one of four shards,
+ * where all find them: a lock, a stack for each size below 1 MiB, and a bound in bytes. What shards
+ * keep goes back to the heap before that uses fresh pages, and when nobody has needed it for a
+ * while. See README.md.
  *
  * A kept block has no entry in the page table, as if its pages were free.
  */
@@ -19,24 +20,25 @@
 enum { LARGECACHE_OWN = 4 };
 
 /* What a thread keeps for itself, the last one freed last. Part of its cache; only its slow path
- * comes here. All zero: nothing yet, and nothing ever unless `most` is set. */
+ * comes here. All zero: it keeps nothing, and belongs to shard 0. */
 struct largecache {
     struct span *span[LARGECACHE_OWN];
     uint32_t count;
-    unsigned period; /* of the scavenger, when it was emptied last; see alloc.c */
+    unsigned shard;  /* any number stands for one */
     size_t bytes;    /* of all of them */
     size_t most;     /* that it may be */
+    unsigned period; /* of the scavenger, when it was emptied last; see alloc.c */
 };
 
-/* A block for a request as of mheap_alloc_large, not zero: the thread's own, the shard's, or one of
- * another shard; NULL: none is kept. own may be NULL. Any number stands for a shard. */
-struct span *largecache_take(struct largecache *own, unsigned shard, size_t bytes, size_t align);
+/* A block for a request as of mheap_alloc_large, not zero: the thread's own, its shard's, or one of
+ * another shard; NULL: none is kept. */
+struct span *largecache_take(struct largecache *own, size_t bytes, size_t align);
 
 /* Keeps a block that is in use no more, and in no page table; false: it is still the caller's. */
-bool largecache_put(struct largecache *own, unsigned shard, struct span *span);
+bool largecache_put(struct largecache *own, struct span *span);
 
-/* Hands all that the thread keeps on to the shard, or to the heap. */
-void largecache_flush(struct largecache *own, unsigned shard);
+/* Hands all that the thread keeps on to its shard, or to the heap. */
+void largecache_flush(struct largecache *own);
 
 /* Gives kept blocks back to the heap, of each shard the large ones first, until they have so many
  * pages. Returns their pages; fewer: there were no more. */

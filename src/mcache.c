@@ -33,8 +33,7 @@ _Thread_local struct mcache_front mcache_front;
 __attribute__((aligned(MAGAZINE_BYTES))) const struct magazine mcache_no_magazine = {0};
 
 static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
-static struct fixalloc hidden_pool = FIXALLOC_INIT(
-    (sizeof(struct mcache_front) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE, CACHE_LINE);
+static struct fixalloc hidden_pool = FIXALLOC_INIT(sizeof(struct mcache_front), CACHE_LINE);
 static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
 
 /* ---- creation ---- */
@@ -50,6 +49,7 @@ struct mcache *mcache_create(struct mcache_front *front) {
     size_t caches = registry_add(cache);
     size_t large = LARGE_MOST * FIRST_THREADS / max_size(caches, FIRST_THREADS);
     cache->large.most = min_size(large, options.thread_cache_max);
+    cache->large.shard = cache->shard;
     return cache;
 }
 
@@ -201,7 +201,7 @@ static SLOW_PATH void destroy_abandoned(struct mcache *cache) {
         destroy_magazine(class, &cache->bins[class].loaded);
         destroy_magazine(class, &cache->bins[class].spare);
     }
-    largecache_flush(&cache->large, cache->shard);
+    largecache_flush(&cache->large);
     stackcache_destroy(cache->stacks);
     return_budget(cache);
     fixalloc_free(&pool, cache);
@@ -452,7 +452,7 @@ void mcache_flush(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         reset_bin(cache, class);
     }
-    largecache_flush(&cache->large, cache->shard);
+    largecache_flush(&cache->large);
 }
 
 void mcache_destroy(struct mcache *cache) {

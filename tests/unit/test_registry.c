@@ -87,7 +87,7 @@ static struct mcache *create_used(struct mcache_front *front) {
     }
     struct span *large = mheap_alloc_large(LARGE, PAGE_SIZE, MHEAP_ANY);
     CHECK(large != NULL && arena_claim_large(&arenas[0], large->base, large));
-    CHECK(largecache_put(&cache->large, 0, large));
+    CHECK(largecache_put(&cache->large, large));
     return cache;
 }
 
