@@ -11,7 +11,7 @@ test_packages=(
     "${build_packages[@]}"
     # To build and run the tests: two compilers, the checkers, and the tools tests look with.
     g++ clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev
-    binutils file libfaketime procps python3 util-linux libcap2-bin valgrind
+    binutils file libfaketime pkg-config procps python3 util-linux libcap2-bin valgrind
     # The programs that tests/programs runs on top of the library.
     bash bzip2 coreutils default-jdk-headless gawk ghostscript git grep gzip libpython3.11-testsuite
     lua5.4 mawk nodejs perl php-cli redis-tools ruby sed sqlite3 tar xz-utils
