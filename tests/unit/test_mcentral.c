@@ -61,7 +61,11 @@ TEST_IN_CHILD(ascending_addresses) {
             char *lower = objects[40 - i], *higher = objects[40 - i - 1];
             CHECK(higher == lower + class_to_size[class]);
         }
-        CHECK(mcentral_get_stats(class).out == n * (size_t)class_to_size[class]);
+        struct mcentral_stats stats = mcentral_get_stats(class);
+        const struct span *span = span_of(objects[39]);
+        CHECK(stats.out == n * (size_t)class_to_size[class]);
+        CHECK(stats.spans == stats.span_count * span_bytes(span));
+        CHECK(stats.objects == stats.span_count * span->objects * class_to_size[class]);
         mcentral_give(class, objects + 40 - n, n, "free");
         CHECK(mcentral_is_valid(class));
         check_empty(class);
