@@ -24,7 +24,7 @@ enum { LARGECACHE_OWN = 4 };
 struct largecache {
     struct span *span[LARGECACHE_OWN];
     uint32_t count;
-    unsigned shard;  /* any number stands for one */
+    unsigned shard;  /* the thread's; any number stands for one */
     size_t bytes;    /* of all of them */
     size_t most;     /* that it may be */
     unsigned period; /* of the scavenger, when it was emptied last; see alloc.c */

@@ -49,7 +49,6 @@ struct mcache *mcache_create(struct mcache_front *front) {
     size_t caches = registry_add(cache);
     size_t large = LARGE_MOST * FIRST_THREADS / max_size(caches, FIRST_THREADS);
     cache->large.most = min_size(large, options.thread_cache_max);
-    cache->large.shard = cache->shard;
     return cache;
 }
 

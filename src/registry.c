@@ -40,7 +40,7 @@ static unsigned emptiest_shard(void) {
 
 size_t registry_add(struct mcache *cache) {
     lock_acquire(&registry_lock);
-    cache->shard = emptiest_shard();
+    cache->shard = cache->large.shard = emptiest_shard();
     cache->generation = generation;
     cache->prev = NULL;
     cache->next = registry;

@@ -49,7 +49,7 @@ TEST_IN_CHILD(deals_out_shards) {
     (void)unused;
     for (unsigned i = 0; i < shards; i++) {
         all[i] = create();
-        CHECK(all[i]->shard == i);
+        CHECK(all[i]->shard == i && all[i]->large.shard == i);
     }
     CHECK(create()->shard == 0);
     mcache_destroy(all[shards - 1]);
