@@ -9,11 +9,9 @@
 #include "mcentral.h"
 #include "mheap.h"
 
-enum { THREADS = 4, ROUNDS = 20000, BATCH = 8, KEPT = 40 };
+enum { THREADS = 4, ROUNDS = 20000, BATCH = 8, KEPT = 40, OBJECTS_OF_1024 = 8 };
 
-/* The class of so many bytes, and how many objects its spans have. */
 #define CLASS(bytes) size_class(bytes)
-enum { OBJECTS_OF_1024 = 8 };
 
 /* Fills objects[0 .. n) in the order of mcentral_take: the lowest address last. */
 static void take(unsigned class, void **objects, unsigned n) {
@@ -62,10 +60,8 @@ TEST_IN_CHILD(ascending_addresses) {
             CHECK(higher == lower + class_to_size[class]);
         }
         struct mcentral_stats stats = mcentral_get_stats(class);
-        const struct span *span = span_of(objects[39]);
-        CHECK(stats.out == n * (size_t)class_to_size[class]);
-        CHECK(stats.spans == stats.span_count * span_bytes(span));
-        CHECK(stats.objects == stats.span_count * span->objects * class_to_size[class]);
+        size_t size = class_to_size[class], all = span_of(objects[39])->objects * size;
+        CHECK(stats.out == n * size && stats.objects == stats.span_count * all);
         mcentral_give(class, objects + 40 - n, n, "free");
         CHECK(mcentral_is_valid(class));
         check_empty(class);
