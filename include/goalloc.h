@@ -89,8 +89,9 @@ GOALLOC_API void *goalloc_pvalloc(size_t size);
 GOALLOC_API size_t goalloc_usable_size(const void *ptr);
 
 /*
- * Gives every free page back to the system now: the calling thread's cache, the shared caches and
- * the page heap; pad free bytes may stay. Returns 1 when memory was given back, else 0.
+ * Gives every free page back to the system now: the calling thread's cache, the shared caches, the
+ * page heap, and what is free between blocks in use; pad free bytes of the page heap may stay.
+ * Returns 1 when memory was given back, else 0.
  */
 GOALLOC_API int goalloc_trim(size_t pad);
 
@@ -99,7 +100,8 @@ struct goalloc_stats {
     size_t allocated;    /* in blocks that the program holds, rounded up to their size class */
     size_t active;       /* in pages of blocks, also cached ones, and of stacks, also free ones */
     size_t metadata;     /* the allocator's own tables and descriptors */
-    size_t resident;     /* active + free pages still backed by memory + metadata */
+    size_t resident;     /* active + free pages still backed by memory + metadata, without what was
+                            given back inside of active pages */
     size_t mapped;       /* opened for reading and writing, backed or not */
     size_t retained;     /* mapped and free, given back to the system or never touched */
     size_t thread_cache; /* free blocks of up to 32 KiB in the caches of threads */

@@ -19,6 +19,7 @@
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
+#include "sparse.h"
 #include "stackpool.h"
 #include "thread.h"
 
@@ -491,7 +492,7 @@ size_t alloc_trim(size_t keep) {
         mcache_flush(thread_cache());
     }
     alloc_release();
-    size_t released = mheap_release(keep, SIZE_MAX);
+    size_t released = sparse_punch_all() + mheap_release(keep, SIZE_MAX);
     alloc_leave();
     return released;
 }

@@ -19,6 +19,7 @@
 #include "options.h"
 #include "os.h"
 #include "scavenge.h"
+#include "sparse.h"
 #include "stackpool.h"
 #include "thread.h"
 
@@ -37,12 +38,14 @@ static bool change_state(uint32_t from, uint32_t to) {
     return atomic_compare_exchange_strong(&state, &from, to);
 }
 
-void background_work(void) {
-    if (scavenge(os_milliseconds())) {
+bool background_work(void) {
+    enum scavenge_due due = scavenge(os_milliseconds());
+    if (due == SCAVENGE_PERIOD) {
         depot_trim_all();
         stackpool_trim();
         largecache_trim();
     }
+    return due != SCAVENGE_NOTHING && sparse_punch_idle();
 }
 
 /* Returns the free memory that no longer changes. */
@@ -50,9 +53,9 @@ static size_t tick_until_quiet(void) {
     size_t before = mheap_free_dirty();
     for (int ticks = 0; ticks < TICKS_MOST; ticks++) {
         os_futex_wait_for(&state, RUNNING, TICK_MS);
-        background_work();
+        bool more = background_work();
         size_t now = mheap_free_dirty();
-        ticks = now == before ? ticks : 0;
+        ticks = now == before && !more ? ticks : 0;
         before = now;
     }
     return before;

@@ -6,11 +6,14 @@
 #ifndef GOALLOC_BACKGROUND_H
 #define GOALLOC_BACKGROUND_H
 
+#include <stdbool.h>
+
 /* From here on threads may be created: the C library is up. */
 void background_allow(void);
 
-/* What it does, for whoever calls the heap: gives back what is idle, as far as it is time to. */
-void background_work(void);
+/* What it does, for whoever calls the heap: gives back what is idle, as far as it is time to. True:
+ * it is not through with that yet. */
+bool background_work(void);
 
 /* There may be something to give back. Called outside the slow path: creating the thread
  * allocates. */

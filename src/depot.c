@@ -3,6 +3,7 @@
 
 #include "lock.h"
 #include "mcentral.h"
+#include "sparse.h"
 
 enum { DEPOT_MOST = 8 };
 
@@ -116,9 +117,9 @@ void depot_trim(unsigned shard, unsigned class) {
 
 void depot_drain(unsigned class) {
     for (unsigned shard = 0; shard < mcentral_shards(); shard++) {
-        if (mcentral_is_sparse(shard, class)) {
+        if (sparse_is(shard, class)) {
             give_back(shard, class, UINT32_MAX);
-            mcentral_drain(shard, class);
+            sparse_drain(shard, class);
         }
     }
 }

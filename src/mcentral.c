@@ -5,8 +5,9 @@
 #include "fatal.h"
 #include "largecache.h"
 #include "lock.h"
+#include "mcentral_struct.h"
 #include "mheap.h"
-#include "spanset.h"
+#include "sparse.h"
 
 /* A class and shard gets spans from the heap, and gives empty ones back, in steps of this part of
  * what it has, up to so many pages. */
@@ -20,42 +21,21 @@ enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32 };
 /* Fewer than 8 objects of a larger size are in a page. */
 #define FEW_FROM KIB
 
-/* In pages, from what size on a class and shard may be sparse; and how many spans begin to drain at
- * once. */
-enum { DRAINING_FROM = 16, DRAINED_AT_ONCE = 256 };
-
-/* out == the sum over the class's spans of objects - free. */
-struct mcentral {
-    struct lock lock;
-    struct spanset set;
-    size_t out;
-    size_t pages;
-    atomic_bool has_spare; /* empty spans that other classes may have */
-} __attribute__((aligned(CACHE_LINE)));
-
-static struct mcentral centrals[MCENTRAL_SHARDS][CLASS_COUNT];
-static _Atomic unsigned shards_used; /* the shards from this one on have never had a span */
-static _Atomic unsigned with_spare;  /* how many of them have empty spans to spare */
+struct mcentral mcentrals[MCENTRAL_SHARDS][CLASS_COUNT];
+_Atomic unsigned mcentral_shards_used;
+static _Atomic unsigned with_spare; /* how many of them have empty spans to spare */
 static struct lock reclaim_lock = LOCK_INIT;
-
-static unsigned shard_of_span(const struct span *span) {
-    return atomic_load_explicit(&span->shard, memory_order_relaxed);
-}
 
 static void set_shard(struct span *span, unsigned shard) {
     atomic_store_explicit(&span->shard, (uint8_t)shard, memory_order_relaxed);
 }
 
 static void note_use(unsigned shard) {
-    unsigned used = atomic_load_explicit(&shards_used, memory_order_relaxed);
+    unsigned used = atomic_load_explicit(&mcentral_shards_used, memory_order_relaxed);
     while (used <= shard &&
-           !atomic_compare_exchange_weak_explicit(&shards_used, &used, shard + 1,
+           !atomic_compare_exchange_weak_explicit(&mcentral_shards_used, &used, shard + 1,
                                                   memory_order_relaxed, memory_order_relaxed)) {
     }
-}
-
-unsigned mcentral_shards(void) {
-    return atomic_load_explicit(&shards_used, memory_order_relaxed);
 }
 
 /* ---- lists of spans, with the lock held ---- */
@@ -124,9 +104,13 @@ static void add_empty_locked(struct mcentral *central, struct span *span, struct
     }
 }
 
-/* Puts a span where its number of free objects wants it. */
+/* Puts a span where its number of free objects wants it. One that drains comes by for each. */
 static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
     unsigned bucket = span->free == 0 ? SPAN_UNLISTED : spanset_bucket(span);
+    if (bucket == SPANSET_DRAINING) {
+        span_punch(span);
+        span->relist_at = spanset_bucket_end(span, bucket);
+    }
     if (bucket == span->bucket) {
         return;
     }
@@ -144,7 +128,7 @@ static void relist_locked(struct mcentral *central, struct span *span, struct sp
  * is at least half empty becomes ours. With `central` locked no other lock is waited for. */
 static struct span *move_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
     for (unsigned i = 0; i < mcentral_shards(); i++) {
-        struct mcentral *other = &centrals[i][class];
+        struct mcentral *other = &mcentrals[i][class];
         if (i == shard || !spanset_has_half_empty(&other->set) || !lock_try(&other->lock)) {
             continue;
         }
@@ -183,7 +167,7 @@ void mcentral_reclaim(size_t pages) {
         return;
     }
     for (unsigned i = 0; got < pages && i < mcentral_shards() * CLASS_COUNT; i++) {
-        struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
+        struct mcentral *central = &mcentrals[i / CLASS_COUNT][i % CLASS_COUNT];
         if (atomic_load_explicit(&central->has_spare, memory_order_relaxed) &&
             lock_try(&central->lock)) {
             size_t least = not_to_spare_locked(central, i % CLASS_COUNT);
@@ -229,7 +213,7 @@ static struct span *add_span_locked(struct mcentral *central, unsigned shard, un
 /* Several spans may be needed to fill a magazine, since the fullest come first; a new one is added
  * only when there is nothing else. */
 unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want) {
-    struct mcentral *central = &centrals[shard][class];
+    struct mcentral *central = &mcentrals[shard][class];
     struct span *empty = NULL;
     unsigned got = 0;
     bool few = !__libc_single_threaded && want * class_to_size[class] <= 4 * CACHE_LINE;
@@ -306,7 +290,7 @@ ALWAYS_INLINE bool give_one_locked(struct mcentral *central, struct span *span, 
  * by the first of two frees. */
 static unsigned give_to_shard(unsigned shard, unsigned class, void *const *objects, unsigned n,
                               void **rest, const char *call) {
-    struct mcentral *central = &centrals[shard][class];
+    struct mcentral *central = &mcentrals[shard][class];
     struct span *empty = NULL;
     unsigned aside = 0;
     lock_acquire(&central->lock);
@@ -346,7 +330,7 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
 }
 
 void mcentral_trim(unsigned shard, unsigned class) {
-    struct mcentral *central = &centrals[shard][class];
+    struct mcentral *central = &mcentrals[shard][class];
     struct span *empty = NULL;
     if (spanset_guess_empty(&central->set) == 0) {
         return;
@@ -355,32 +339,6 @@ void mcentral_trim(unsigned shard, unsigned class) {
     take_empty_locked(central, 0, &empty);
     unlock(central, class);
     mheap_free_small(empty);
-}
-
-/* ---- draining ---- */
-
-__attribute__((no_sanitize("thread"))) bool mcentral_is_sparse(unsigned shard, unsigned class) {
-    const volatile struct mcentral *central = &centrals[shard][class];
-    size_t pages = central->pages - central->set.empty_pages - central->set.draining_pages;
-    size_t out = central->out * class_to_size[class];
-    return pages >= DRAINING_FROM && out + out / 4 < pages << PAGE_SHIFT;
-}
-
-void mcentral_drain(unsigned shard, unsigned class) {
-    struct mcentral *central = &centrals[shard][class];
-    if (!lock_try(&central->lock)) {
-        return;
-    }
-    for (unsigned n = 0; n < DRAINED_AT_ONCE && mcentral_is_sparse(shard, class); n++) {
-        struct span *span = spanset_emptiest(&central->set, SPANSET_EMPTY);
-        if (span == NULL) {
-            break;
-        }
-        spanset_remove(&central->set, span);
-        spanset_add(&central->set, span, SPANSET_DRAINING);
-        arena_set_class(span, 0);
-    }
-    lock_release(&central->lock);
 }
 
 /* ---- statistics, fork, checks ---- */
@@ -397,7 +355,7 @@ static void *find_free_locked(const struct mcentral *central, bool (*wanted)(con
 void *mcentral_find_free(bool (*wanted)(const void *object)) {
     void *found = NULL;
     for (unsigned i = 0; found == NULL && i < mcentral_shards() * CLASS_COUNT; i++) {
-        struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
+        struct mcentral *central = &mcentrals[i / CLASS_COUNT][i % CLASS_COUNT];
         lock_acquire(&central->lock);
         found = find_free_locked(central, wanted);
         lock_release(&central->lock);
@@ -419,7 +377,7 @@ static void add_stats(struct mcentral *central, unsigned class, struct mcentral_
 struct mcentral_stats mcentral_get_stats(unsigned class) {
     struct mcentral_stats stats = {0};
     for (unsigned shard = 0; shard < MCENTRAL_SHARDS; shard++) {
-        add_stats(&centrals[shard][class], class, &stats);
+        add_stats(&mcentrals[shard][class], class, &stats);
     }
     return stats;
 }
@@ -440,7 +398,7 @@ static void adopt_locked(struct mcentral *central, struct span *span) {
 
 /* Lists the spans of a class anew, from the page tables and the bits. */
 static void rebuild(unsigned shard, unsigned class) {
-    struct mcentral *central = &centrals[shard][class];
+    struct mcentral *central = &mcentrals[shard][class];
     central->set = (struct spanset){0};
     central->out = central->pages = 0;
     for (struct span *span = NULL; (span = arena_next_span(span)) != NULL;) {
@@ -455,7 +413,7 @@ static void rebuild(unsigned shard, unsigned class) {
 static void recount_with_spare(void) {
     unsigned count = 0;
     for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
-        struct mcentral *central = &centrals[i / CLASS_COUNT][i % CLASS_COUNT];
+        struct mcentral *central = &mcentrals[i / CLASS_COUNT][i % CLASS_COUNT];
         note_spare_locked(central, i % CLASS_COUNT);
         count += atomic_load_explicit(&central->has_spare, memory_order_relaxed);
     }
@@ -465,12 +423,13 @@ static void recount_with_spare(void) {
 void mcentral_reset_in_child(void) {
     for (unsigned i = 0; i < MCENTRAL_SHARDS * CLASS_COUNT; i++) {
         unsigned shard = i / CLASS_COUNT, class = i % CLASS_COUNT;
-        if (lock_reset_in_child(&centrals[shard][class].lock)) {
+        if (lock_reset_in_child(&mcentrals[shard][class].lock)) {
             rebuild(shard, class);
         }
     }
     recount_with_spare();
     lock_reset_in_child(&reclaim_lock);
+    sparse_reset_in_child();
 }
 
 /* Do the page tables have the class of all listed spans but those that drain? */
@@ -487,7 +446,7 @@ static bool classes_are_valid(const struct spanset *set) {
 bool mcentral_is_valid(unsigned class) {
     bool valid = true;
     for (unsigned shard = 0; shard < MCENTRAL_SHARDS; shard++) {
-        struct mcentral *central = &centrals[shard][class];
+        struct mcentral *central = &mcentrals[shard][class];
         lock_acquire(&central->lock);
         valid &= spanset_is_valid(&central->set) && classes_are_valid(&central->set);
         lock_release(&central->lock);

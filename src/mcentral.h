@@ -15,13 +15,6 @@
  * before a page is used that never was, a shard takes over a span of another that is half empty or
  * more, and then empty spans of all classes go back to the heap, but for what each gets at once.
  *
- * A thread's free objects are used again before anything else, so what is live of a class that
- * shrinks, but is in use, would stay where it is, scattered over the spans of its best time. Such
- * spans are made to drain: the page table says class 0 of their pages, so that a free of their
- * objects misses and gives them back at once, and no thread gets another while there is any
- * elsewhere. That costs nothing unless a class is sparse, and then one slow free for each object
- * that is in the way.
- *
  * Objects come back many at a time, and here misuse shows that the fast path cannot see: an object
  * whose bit is set already was freed twice, an address between two objects was never handed out.
  * Both end the process.
@@ -32,9 +25,7 @@
 #include <stddef.h>
 
 #include "magazine.h"
-#include "sizeclass.h"
-
-enum { MCENTRAL_SHARDS = 16 };
+#include "mcentral_struct.h"
 
 /*
  * Takes up to `want` (1 to MAGAZINE_MOST) objects of the class and stores them below `end`, the one
@@ -48,19 +39,8 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
 /* The shard that the object's span belongs to; it may change at any time. */
 unsigned mcentral_shard_of(const void *object);
 
-/* The shards from this one on have never had a span. */
-unsigned mcentral_shards(void);
-
 /* Gives the empty spans of a class and shard back to the heap. */
 void mcentral_trim(unsigned shard, unsigned class);
-
-/* Would four fifths of the pages do for all objects that are out? A guess while others change
- * it. */
-bool mcentral_is_sparse(unsigned shard, unsigned class);
-
-/* Has the emptiest spans of a class and shard drain until it is not sparse any more. No lock is
- * waited for. */
-void mcentral_drain(unsigned shard, unsigned class);
 
 /* Gives kept large blocks back to the heap, unless another thread is doing so, and then empty spans
  * of any class and shard that has more than one, until they have so many pages. No lock of an

@@ -417,7 +417,9 @@ static struct run remove_span(struct span *span) {
         contents_verify_span(span); /* while the page tables know it */
     }
     arena_clear_span(arena, span);
-    mheap_set_lead(span, 0);
+    if (span_is_large(span)) {
+        mheap_set_lead(span, 0);
+    }
     span_destroy(span);
     return run;
 }

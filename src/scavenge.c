@@ -10,6 +10,7 @@
 #include "scavenge.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base.h"
@@ -38,10 +39,10 @@ static uint64_t elapsed(_Atomic uint64_t *last, uint64_t now, uint64_t interval)
     return now - then;
 }
 
-bool scavenge(uint64_t now) {
+enum scavenge_due scavenge(uint64_t now) {
     uint64_t time = elapsed(&last_step, now, STEP_MS);
     if (time == 0) {
-        return false;
+        return SCAVENGE_NOTHING;
     }
     bool period = elapsed(&last_period, now, PERIOD_MS) != 0;
     if (period) {
@@ -57,7 +58,7 @@ bool scavenge(uint64_t now) {
         size_t released = mheap_release(dirty - step, MHEAP_CALLS_MOST);
         atomic_store_explicit(&due, rest - min_size(rest, released), memory_order_relaxed);
     }
-    return period;
+    return period ? SCAVENGE_PERIOD : SCAVENGE_STEP;
 }
 
 unsigned scavenge_periods(void) {

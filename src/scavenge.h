@@ -5,14 +5,16 @@
 #ifndef GOALLOC_SCAVENGE_H
 #define GOALLOC_SCAVENGE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-/* Does what is due at this time (os_milliseconds), mostly nothing. Takes the lock of the heap. True
- * twice a second: what lies idle above the heap is due, too. */
-bool scavenge(uint64_t now);
+/* What a caller has to do above the heap: nothing, a small step, or also what is due once a period,
+ * twice a second. */
+enum scavenge_due { SCAVENGE_NOTHING, SCAVENGE_STEP, SCAVENGE_PERIOD };
 
-/* How often it was true. */
+/* Does what is due at this time (os_milliseconds), mostly nothing. Takes the lock of the heap. */
+enum scavenge_due scavenge(uint64_t now);
+
+/* How many periods there were. */
 unsigned scavenge_periods(void);
 
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "fixalloc.h"
+#include "options.h"
+#include "os.h"
 
 /*
  * A descriptor of 64 bytes has room for 2 words of bits: 128 objects, every class from 64 bytes up,
@@ -76,7 +78,81 @@ struct span *span_create_stacks(uintptr_t base, size_t pages, unsigned kind, uns
     return span;
 }
 
+/* ---- holes ---- */
+
+#define HOLE_BYTES (4 * KIB)
+
+/* Of all spans. In the child of a fork it may be wrong by those of one span for each thread that
+ * was lost. */
+static _Atomic size_t hole_count;
+
+static_assert(MAX_SPAN_BYTES / HOLE_BYTES <= 16, "the bits of `holes` and `idle`");
+
+static void set_holes(struct span *span, uint16_t pages) {
+    unsigned more = bits_count(pages) - bits_count(span->holes);
+    atomic_fetch_add_explicit(&hole_count, (size_t)(int)more, memory_order_relaxed);
+    span->holes = pages;
+}
+
+size_t span_hole_bytes(void) {
+    return atomic_load_explicit(&hole_count, memory_order_relaxed) * HOLE_BYTES;
+}
+
+/* Are objects [first, end) all free? */
+static bool are_free(const struct span *span, uint32_t first, uint32_t end) {
+    while (first < end) {
+        unsigned bit = first % WORD_BITS, n = (unsigned)min_size(WORD_BITS - bit, end - first);
+        if ((~span->bits[first / WORD_BITS] & bits_mask(bit, n)) != 0) {
+            return false;
+        }
+        first += n;
+    }
+    return true;
+}
+
+/* A bit for each HOLE_BYTES of the span that no object in use has a part of. */
+static uint16_t free_pages(const struct span *span) {
+    unsigned pages = (unsigned)(span_bytes(span) / HOLE_BYTES), free = 0;
+    for (unsigned i = 0; i < pages; i++) {
+        uint32_t first = object_index(span->magic, i * HOLE_BYTES);
+        uint32_t last = object_index(span->magic, (i + 1) * HOLE_BYTES - 1);
+        free |= are_free(span, first, (uint32_t)min_size(last + 1, span->objects)) ? 1u << i : 0;
+    }
+    return (uint16_t)free;
+}
+
+static size_t punch(struct span *span, uint16_t pages) {
+    size_t punched = 0;
+    for (uint64_t left = pages & ~span->holes; left != 0;) {
+        unsigned first = bits_lowest(left), n = bits_trailing_ones(left >> first);
+        if (!os_discard((void *)(span->base + first * HOLE_BYTES), n * HOLE_BYTES)) {
+            break;
+        }
+        set_holes(span, span->holes | (uint16_t)bits_mask(first, n));
+        left &= ~bits_mask(first, n);
+        punched += n * HOLE_BYTES;
+    }
+    return punched;
+}
+
+static bool may_punch(void) {
+    return os_page_size() == HOLE_BYTES && options.check != CHECK_CONTENTS;
+}
+
+size_t span_punch(struct span *span) {
+    return may_punch() ? punch(span, free_pages(span)) : 0;
+}
+
+size_t span_punch_idle(struct span *span) {
+    uint16_t before = span->idle;
+    span->idle = free_pages(span);
+    return may_punch() ? punch(span, before & span->idle) : 0;
+}
+
 void span_destroy(struct span *span) {
+    if (span->class != 0 && span->holes != 0) {
+        set_holes(span, 0);
+    }
     fixalloc_free(pool_for(span->stack != 0 ? SPAN_STACK_WORDS : span_words(span)), span);
 }
 
@@ -141,6 +217,11 @@ unsigned span_take(struct span *span, void **end, unsigned want, bool few) {
     }
     span->first_word = (uint8_t)w;
     span->free = (uint16_t)(span->free - got);
+    if (UNLIKELY((span->holes | span->idle) != 0)) {
+        uint16_t free = free_pages(span);
+        set_holes(span, span->holes & free);
+        span->idle &= free;
+    }
     return got;
 }
 
@@ -180,5 +261,8 @@ bool span_is_valid(const struct span *span) {
         free += bits_count(span->bits[i]);
     }
     size_t used = span->objects * (size_t)class_to_size[span->class];
+    if (span->class != 0 && (span->holes & ~free_pages(span)) != 0) {
+        return false;
+    }
     return free == span->free && used <= span_bytes(span);
 }

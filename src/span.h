@@ -36,8 +36,12 @@ struct span {
     uint32_t pages;
     uint32_t magic; /* class_to_magic[class], or SPAN_GUARDED */
     union {
-        uint32_t relist_at; /* with so many free objects it goes to another bucket of the spanset */
-        uint32_t stride;    /* of stacks: bytes from one to the next */
+        uint32_t stride; /* of stacks: bytes from one to the next */
+        struct {         /* of objects: */
+            uint16_t
+                relist_at; /* with so many free ones it goes to another bucket of its spanset */
+            uint16_t idle; /* see span_punch_idle */
+        };
     };
     uint16_t objects;
     uint16_t free;
@@ -46,9 +50,14 @@ struct span {
     _Atomic uint8_t shard; /* of the mcentral; changes under the locks of both shards */
     uint8_t bucket;        /* of the spanset that it is in, or SPAN_UNLISTED */
     bool needs_zero;       /* some of it may not read as zero */
-    bool backed;           /* of large blocks: all of it was dirty, in the terms of mheap.c */
     uint8_t stack;         /* of stacks: their kind in stackpool.h, plus 1 */
-    uint8_t lead;          /* of a large block: how many cache lines behind `base` it begins */
+    union {
+        struct {          /* of a large block: */
+            bool backed;  /* all of it was dirty, in the terms of mheap.c */
+            uint8_t lead; /* how many cache lines behind `base` it begins */
+        };
+        uint16_t holes; /* of objects: see span_punch */
+    };
     struct span *next;
     struct span *prev;
     uint64_t bits[]; /* 1: free */
@@ -206,6 +215,21 @@ ALWAYS_INLINE bool span_give(struct span *span, uintptr_t address) {
     span->free++;
     return true;
 }
+
+/*
+ * Gives the pages back to the system that only have free objects. They stay the span's, which has
+ * bits for them: bit i of `holes` is the i-th 4 KiB, and clear again once an object there is taken.
+ * Returns the bytes. Nothing happens where the system's page is larger than that, or what free
+ * objects contain is to be verified.
+ */
+size_t span_punch(struct span *span);
+
+/* The same for those pages that only had free ones at the last call of this, too, and since. Which
+ * these are is what the bits of `idle` say. */
+size_t span_punch_idle(struct span *span);
+
+/* The bytes that are given back like this now, of all spans. */
+size_t span_hole_bytes(void);
 
 /* A free object that `wanted` says yes to; NULL: none. */
 void *span_find_free(const struct span *span, bool (*wanted)(const void *object));

@@ -23,7 +23,11 @@ struct spanset {
     uint32_t empty_pages;
     uint32_t draining_pages;
     struct span *bucket[SPANSET_BUCKETS];
+    struct span *cursor; /* where a walk through the set goes on; NULL: it is at the end */
 };
+
+/* The span behind this one, from the fullest (span == NULL) to the emptiest; NULL: the end. */
+struct span *spanset_next(const struct spanset *set, const struct span *span);
 
 /* Where a span with free objects belongs: one that drains does so until it is empty. */
 static inline unsigned spanset_bucket(const struct span *span) {
@@ -37,11 +41,13 @@ static inline void spanset_count(struct spanset *set, unsigned i, uint32_t pages
     }
 }
 
-/* How many free objects make a span leave bucket i for an emptier one. */
-static inline uint32_t spanset_bucket_end(const struct span *span, unsigned i) {
-    return i < SPANSET_EMPTY       ? ((i + 1) * span->objects + SPAN_BUCKETS - 1) / SPAN_BUCKETS
-           : i == SPANSET_DRAINING ? span->objects
-                                   : UINT32_MAX;
+/* How many free objects make a span leave bucket i for an emptier one; one that drains is looked at
+ * for each. */
+static inline uint16_t spanset_bucket_end(const struct span *span, unsigned i) {
+    uint32_t end = i < SPANSET_EMPTY ? ((i + 1) * span->objects + SPAN_BUCKETS - 1) / SPAN_BUCKETS
+                   : i == SPANSET_DRAINING ? span->free + 1u
+                                           : UINT16_MAX;
+    return (uint16_t)end;
 }
 
 /* Adds a span that is in no set to a bucket. */
@@ -63,6 +69,9 @@ static inline void spanset_remove(struct spanset *set, struct span *span) {
     unsigned i = span->bucket;
     if (i == SPAN_UNLISTED) {
         return;
+    }
+    if (UNLIKELY(set->cursor == span)) {
+        set->cursor = spanset_next(set, span);
     }
     if (span->prev != NULL) {
         span->prev->next = span->next;
@@ -96,8 +105,17 @@ ALWAYS_INLINE struct span *spanset_emptiest(const struct spanset *set, unsigned 
     return listed == 0 ? NULL : set->bucket[bits_highest(listed)];
 }
 
-/* The span behind this one, from the fullest (span == NULL) to the emptiest; NULL: the end. */
-struct span *spanset_next(const struct spanset *set, const struct span *span);
+/* A walk begins, and comes to its next span; NULL: the end. What is removed on the way is left out,
+ * and so may be what is added. */
+static inline void spanset_begin_walk(struct spanset *set) {
+    set->cursor = spanset_next(set, NULL);
+}
+
+static inline struct span *spanset_walk(struct spanset *set) {
+    struct span *span = set->cursor;
+    set->cursor = span != NULL ? spanset_next(set, span) : NULL;
+    return span;
+}
 
 /* Is there a span that is half empty or more, and does not drain? A guess while others change the
  * set. */

@@ -92,7 +92,7 @@ static void read_all(struct goalloc_stats *out) {
     out->active = heap.in_use;
     out->metadata = persistent_bytes() + heap.tables;
     out->free_pages = heap.free_dirty;
-    out->resident = heap.in_use + heap.free_dirty + out->metadata;
+    out->resident = minus(heap.in_use, span_hole_bytes()) + heap.free_dirty + out->metadata;
     out->mapped = heap.mapped;
     out->retained = heap.free_clean;
 }

@@ -5,6 +5,7 @@
 #include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
+#include "sparse.h"
 
 enum { THREADS = 4, ROUNDS = 20000, FULL = 5, MOST = 8 };
 
@@ -68,9 +69,9 @@ TEST_IN_CHILD(sparse_classes_drain) {
         }
     }
     put(0, class, 2);
-    CHECK(mcentral_is_sparse(0, class));
+    CHECK(sparse_is(0, class));
     depot_drain(class);
-    CHECK(!mcentral_is_sparse(0, class) && depot_bytes(class) == 0 && mcentral_is_valid(class));
+    CHECK(!sparse_is(0, class) && depot_bytes(class) == 0 && mcentral_is_valid(class));
     put(0, class, 2);
     depot_drain(class);
     CHECK(depot_bytes(class) == (size_t)2 * FULL * 64);

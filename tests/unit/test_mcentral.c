@@ -232,78 +232,6 @@ TEST_IN_CHILD(objects_return_to_their_shards) {
     check_empty(class);
 }
 
-/* ---- draining ---- */
-
-/* Of 64 bytes, whose spans all have one page. */
-enum { IN_PAGE = 128, SPARSE_SPANS = 64, SPARSE_OBJECTS = SPARSE_SPANS * IN_PAGE };
-
-/* Takes full spans, and gives back all but the first `left` objects of each but the last. */
-static void make_sparse(void **objects, unsigned spans, unsigned left) {
-    unsigned class = CLASS(64);
-    take(class, objects, spans * IN_PAGE);
-    for (unsigned i = 0; i < (spans - 1) * IN_PAGE; i++) {
-        if (i % IN_PAGE >= left) {
-            mcentral_give(class, &objects[i], 1, "free");
-        }
-    }
-    mcentral_trim(0, class);
-    CHECK(mcentral_get_stats(class).span_count == spans && mcentral_is_valid(class));
-}
-
-static unsigned count_draining(void **objects, unsigned spans) {
-    unsigned count = 0;
-    for (unsigned i = 0; i < spans * IN_PAGE; i += IN_PAGE) {
-        size_t page = arena_page(&arenas[0], (uintptr_t)objects[i]);
-        count += arena_page_class(&arenas[0], page) == 0;
-    }
-    return count;
-}
-
-/* Their pages have class 0 until they are used again, when nothing else is left, or empty. */
-TEST_IN_CHILD(sparse_spans_drain) {
-    static void *objects[SPARSE_OBJECTS], *again[SPARSE_OBJECTS];
-    unsigned class = CLASS(64);
-    (void)unused;
-    make_sparse(objects, SPARSE_SPANS, 1);
-    CHECK(count_draining(objects, SPARSE_SPANS) == 0);
-    CHECK(mcentral_is_sparse(0, class));
-    mcentral_drain(0, class);
-    CHECK(!mcentral_is_sparse(0, class));
-    unsigned draining = count_draining(objects, SPARSE_SPANS);
-    unsigned others = SPARSE_SPANS - 1 - draining;
-    CHECK(draining >= SPARSE_SPANS / 2 && others >= SPARSE_SPANS / 8 && mcentral_is_valid(class));
-    take(class, again, others * (IN_PAGE - 1));
-    CHECK(count_draining(objects, SPARSE_SPANS) == draining);
-    take(class, again, 1);
-    CHECK(count_draining(objects, SPARSE_SPANS) == draining - 1 && mcentral_is_valid(class));
-    for (unsigned i = 0; i < SPARSE_OBJECTS - IN_PAGE; i += IN_PAGE) {
-        mcentral_give(class, &objects[i], 1, "free");
-        CHECK(mcentral_is_valid(class));
-    }
-    mcentral_trim(0, class);
-    CHECK(mcentral_get_stats(class).span_count == 1 + others + 1);
-    CHECK(mheap_get_stats().in_use == (1 + others + 1) * PAGE_SIZE);
-}
-
-/* Where four fifths of the pages would not do, or there are few of them, nothing happens. */
-TEST_IN_CHILD(dense_spans_do_not_drain) {
-    static void *objects[SPARSE_OBJECTS];
-    (void)unused;
-    make_sparse(objects, SPARSE_SPANS, IN_PAGE / 8 * 7);
-    CHECK(!mcentral_is_sparse(0, CLASS(64)));
-    mcentral_drain(0, CLASS(64));
-    CHECK(count_draining(objects, SPARSE_SPANS) == 0);
-}
-
-TEST_IN_CHILD(few_spans_do_not_drain) {
-    static void *objects[SPARSE_OBJECTS];
-    (void)unused;
-    make_sparse(objects, 15, 1);
-    CHECK(!mcentral_is_sparse(0, CLASS(64)));
-    mcentral_drain(0, CLASS(64));
-    CHECK(count_draining(objects, 15) == 0);
-}
-
 /* ---- steps ---- */
 
 /* The more a class has, the more spans it gets at once: at most a sixteenth of what it has. */
@@ -484,9 +412,6 @@ int main(void) {
         cmocka_unit_test(spans_move_between_shards),
         cmocka_unit_test(shards_that_only_take_over_count),
         cmocka_unit_test(objects_return_to_their_shards),
-        cmocka_unit_test(sparse_spans_drain),
-        cmocka_unit_test(dense_spans_do_not_drain),
-        cmocka_unit_test(few_spans_do_not_drain),
         cmocka_unit_test(spans_come_in_steps),
         cmocka_unit_test(few_objects_keep_few_spans),
         cmocka_unit_test(many_threads),

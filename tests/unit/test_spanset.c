@@ -200,6 +200,28 @@ static void invalid_is_seen(void **state) {
     drain(&set);
 }
 
+/* The next span of a walk may be removed, added again, or the last one. */
+static void walks_go_on(void **state) {
+    struct spanset set = {0};
+    struct span *first = make_in(&set, 1), *second = make_in(&set, 3), *third = make_in(&set, 7);
+    (void)state;
+    assert_null(spanset_walk(&set)); /* none was begun */
+    spanset_begin_walk(&set);
+    assert_ptr_equal(spanset_walk(&set), first);
+    spanset_remove(&set, first);
+    spanset_remove(&set, second);
+    spanset_add(&set, second, span_bucket(second));
+    assert_ptr_equal(spanset_walk(&set), third);
+    assert_null(spanset_walk(&set));
+    spanset_begin_walk(&set);
+    assert_ptr_equal(spanset_walk(&set), second);
+    spanset_remove(&set, third);
+    assert_null(spanset_walk(&set));
+    span_destroy(first);
+    span_destroy(third);
+    drain(&set);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_spans),
@@ -209,6 +231,7 @@ int main(void) {
         cmocka_unit_test(fullest_and_emptiest),
         cmocka_unit_test(empty_pages),
         cmocka_unit_test(many_spans),
+        cmocka_unit_test(walks_go_on),
         cmocka_unit_test(invalid_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
