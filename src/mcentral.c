@@ -108,7 +108,7 @@ static void add_empty_locked(struct mcentral *central, struct span *span, struct
 static void relist_locked(struct mcentral *central, struct span *span, struct span **empty) {
     unsigned bucket = span->free == 0 ? SPAN_UNLISTED : spanset_bucket(span);
     if (bucket == SPANSET_DRAINING) {
-        span_punch(span);
+        sparse_punch_locked(central, span);
         span->relist_at = spanset_bucket_end(span, bucket);
     }
     if (bucket == span->bucket) {

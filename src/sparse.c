@@ -5,9 +5,9 @@
 #include "mcentral_struct.h"
 #include "scavenge.h"
 
-/* In pages, from what size on a class and shard may be sparse; and how many spans begin to drain at
- * once. */
-enum { SPARSE_FROM = 16, DRAINED_AT_ONCE = 256 };
+/* In pages, from what size on a class and shard may be sparse, and from what size on pages of what
+ * drains are worth a system call each; and how many spans begin to drain at once. */
+enum { SPARSE_FROM = 16, PUNCHED_FROM = 128, DRAINED_AT_ONCE = 256 };
 
 /* A lock is held for so many spans of a walk at a time; and how much one call of sparse_punch_idle
  * does: some hundred microseconds at most. */
@@ -29,6 +29,12 @@ __attribute__((no_sanitize("thread"))) bool sparse_is(unsigned shard, unsigned c
     return pages >= SPARSE_FROM && out + out / 4 < pages << PAGE_SHIFT;
 }
 
+void sparse_punch_locked(const struct mcentral *central, struct span *span) {
+    if (central->pages >= PUNCHED_FROM) {
+        span_punch(span);
+    }
+}
+
 void sparse_drain(unsigned shard, unsigned class) {
     struct mcentral *central = &mcentrals[shard][class];
     if (!lock_try(&central->lock)) {
@@ -42,7 +48,7 @@ void sparse_drain(unsigned shard, unsigned class) {
         spanset_remove(&central->set, span);
         spanset_add(&central->set, span, SPANSET_DRAINING);
         arena_set_class(span, 0);
-        span_punch(span);
+        sparse_punch_locked(central, span);
     }
     lock_release(&central->lock);
 }

@@ -6,8 +6,8 @@
  * spans are made to drain: the page table says class 0 of their pages, so that a free of their
  * objects misses and gives them back at once, and no thread gets another while there is any
  * elsewhere. That costs nothing unless a class is sparse, and then one slow free for each object
- * that is in the way. A page of theirs that has no object in use any more goes back to the system
- * before the rest of the span is free.
+ * that is in the way. Where there are many, a page of theirs goes back to the system once it has no
+ * object in use any more, before the rest of the span is free.
  *
  * What drains is only what is in the way of something. So the spans of sparse classes are also
  * looked through now and then, for pages that have had no object in use for a while.
@@ -20,12 +20,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct mcentral;
+struct span;
+
 /* Would four fifths of the pages do for all objects that are out? A guess while others change
  * it. */
 bool sparse_is(unsigned shard, unsigned class);
 
 /* Has the emptiest spans of a class and shard drain until it is not sparse any more. */
 void sparse_drain(unsigned shard, unsigned class);
+
+/* Gives the free pages of a span that drains back to the system, unless the class is small. */
+void sparse_punch_locked(const struct mcentral *central, struct span *span);
 
 /* Gives the pages of all spans back to the system that only have free objects. Returns the
  * bytes. */
