@@ -48,7 +48,6 @@ void sparse_drain(unsigned shard, unsigned class) {
         spanset_remove(&central->set, span);
         spanset_add(&central->set, span, SPANSET_DRAINING);
         arena_set_class(span, 0);
-        sparse_punch_locked(central, span);
     }
     lock_release(&central->lock);
 }
@@ -87,10 +86,15 @@ size_t sparse_punch_all(void) {
 
 /* ---- what is idle ---- */
 
-/* To the next sparse one, unless the walk is inside of one. */
+/* Of what drains, nothing may have come back since it began to. */
+__attribute__((no_sanitize("thread"))) static bool is_worth_a_walk(unsigned i) {
+    const volatile struct mcentral *central = &mcentrals[i / CLASS_COUNT][i % CLASS_COUNT];
+    return central->set.draining_pages > 0 || sparse_is(i / CLASS_COUNT, i % CLASS_COUNT);
+}
+
+/* To the next one, unless the walk is inside of one. */
 static bool find_next_locked(void) {
-    while (!walk.inside && walk.left > 0 &&
-           !sparse_is((walk.left - 1) / CLASS_COUNT, (walk.left - 1) % CLASS_COUNT)) {
+    while (!walk.inside && walk.left > 0 && !is_worth_a_walk(walk.left - 1)) {
         walk.left--;
     }
     return walk.left > 0;

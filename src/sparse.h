@@ -9,8 +9,8 @@
  * that is in the way. Where there are many, a page of theirs goes back to the system once it has no
  * object in use any more, before the rest of the span is free.
  *
- * What drains is only what is in the way of something. So the spans of sparse classes are also
- * looked through now and then, for pages that have had no object in use for a while.
+ * What drains is only what is in the way of something. So the spans of sparse classes, draining or
+ * not, are also looked through now and then, for pages that have had no object in use for a while.
  *
  * See README.md. Only sparse_punch_all waits for locks.
  */

@@ -100,6 +100,16 @@ static void skip_where_pages_are_large(void) {
     }
 }
 
+static void let_a_period_pass(void) {
+    unsigned before = scavenge_periods();
+    now += PERIOD;
+    CHECK(scavenge(now) == SCAVENGE_PERIOD && scavenge_periods() == before + 1);
+    while (sparse_punch_idle()) {
+        now += 20;
+        CHECK(scavenge(now) != SCAVENGE_NOTHING);
+    }
+}
+
 /* ---- draining ---- */
 
 /* Their pages have class 0 until they are used again, when nothing else is left, or empty. */
@@ -145,26 +155,37 @@ TEST_IN_CHILD(few_spans_do_not_drain) {
     CHECK(count_draining(15) == 0);
 }
 
-/* The second half of a span goes back as it begins to drain, the first with its last object but
- * one that is in the second. */
+/* The second half of a span goes back with the first object that comes back from it, the first half
+ * with its last. */
 TEST_IN_CHILD(what_drains_goes_back_by_pages) {
-    unsigned more = 0;
     (void)unused;
     skip_where_pages_are_large();
-    make_sparse(SPANS, 2);
-    CHECK(count_resident(SPANS, IN_HALF) == SPANS);
+    make_sparse(SPANS, 3);
     sparse_drain(0, size_class(CLASS_SIZE));
     unsigned draining = count_draining(SPANS);
     CHECK(draining >= SPANS / 2);
+    CHECK(count_resident(SPANS, IN_HALF) == SPANS && count_resident(SPANS, 0) == SPANS);
+    for (unsigned i = 0; i < SPANS - 1; i++) {
+        give(&objects[i * IN_PAGE + 2]);
+    }
     CHECK(count_resident(SPANS, IN_HALF) == SPANS - draining);
     CHECK(count_resident(SPANS, 0) == SPANS);
     check_contents(SPANS, 2);
-    for (unsigned i = 0; i < SPANS - 1; i++) {
-        give(&objects[i * IN_PAGE]);
-        more += is_draining(i) && resident_pages(objects[i * IN_PAGE], HALF) > 0;
-    }
-    CHECK(more == draining);
-    CHECK(mcentral_is_valid(size_class(CLASS_SIZE)));
+}
+
+/* Nothing comes back from them. */
+TEST_IN_CHILD(what_drains_goes_back_when_idle) {
+    (void)unused;
+    skip_where_pages_are_large();
+    make_sparse(SPANS, 2);
+    sparse_drain(0, size_class(CLASS_SIZE));
+    unsigned draining = count_draining(SPANS);
+    CHECK(draining >= SPANS / 2 && !sparse_is(0, size_class(CLASS_SIZE)));
+    let_a_period_pass();
+    CHECK(count_resident(SPANS, IN_HALF) == SPANS);
+    let_a_period_pass();
+    CHECK(count_resident(SPANS, IN_HALF) <= SPANS - draining);
+    check_contents(SPANS, 2);
 }
 
 /* Not where there is so little of it. */
@@ -175,6 +196,9 @@ TEST_IN_CHILD(pages_of_small_classes_stay) {
     make_sparse(FEW, 2);
     sparse_drain(0, size_class(CLASS_SIZE));
     CHECK(count_draining(FEW) >= FEW / 2);
+    for (unsigned i = 0; i < FEW - 1; i++) {
+        give(&objects[i * IN_PAGE + 1]);
+    }
     CHECK(count_resident(FEW, IN_HALF) == FEW);
 }
 
@@ -239,16 +263,6 @@ TEST_IN_CHILD(all_free_pages_go_back) {
     }
     CHECK(sparse_punch_all() == 0);
     check_contents(SPANS, IN_HALF);
-}
-
-static void let_a_period_pass(void) {
-    unsigned before = scavenge_periods();
-    now += PERIOD;
-    CHECK(scavenge(now) == SCAVENGE_PERIOD && scavenge_periods() == before + 1);
-    while (sparse_punch_idle()) {
-        now += 20;
-        CHECK(scavenge(now) != SCAVENGE_NOTHING);
-    }
 }
 
 /* Seen free for the first time, and then for the second; what was taken in between stays. */
@@ -340,6 +354,7 @@ int main(void) {
         cmocka_unit_test(dense_spans_do_not_drain),
         cmocka_unit_test(few_spans_do_not_drain),
         cmocka_unit_test(what_drains_goes_back_by_pages),
+        cmocka_unit_test(what_drains_goes_back_when_idle),
         cmocka_unit_test(pages_of_small_classes_stay),
         cmocka_unit_test(pages_between_objects_go_back),
         cmocka_unit_test(all_free_pages_go_back),
