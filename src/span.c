@@ -121,6 +121,13 @@ static uint16_t free_pages(const struct span *span) {
     return (uint16_t)free;
 }
 
+/* After objects were taken. */
+static void close_holes(struct span *span) {
+    uint16_t free = free_pages(span);
+    set_holes(span, span->holes & free);
+    span->idle &= free;
+}
+
 static size_t punch(struct span *span, uint16_t pages) {
     size_t punched = 0;
     for (uint64_t left = pages & ~span->holes; left != 0;) {
@@ -218,9 +225,7 @@ unsigned span_take(struct span *span, void **end, unsigned want, bool few) {
     span->first_word = (uint8_t)w;
     span->free = (uint16_t)(span->free - got);
     if (UNLIKELY((span->holes | span->idle) != 0)) {
-        uint16_t free = free_pages(span);
-        set_holes(span, span->holes & free);
-        span->idle &= free;
+        close_holes(span);
     }
     return got;
 }
@@ -240,6 +245,7 @@ void span_recount(struct span *span) {
         span->free = (uint16_t)(span->free + bits_count(span->bits[w]));
         span->first_word = span->bits[w] != 0 ? (uint8_t)w : span->first_word;
     }
+    close_holes(span);
 }
 
 void *span_find_free(const struct span *span, bool (*wanted)(const void *object)) {

@@ -234,7 +234,8 @@ size_t span_hole_bytes(void);
 /* A free object that `wanted` says yes to; NULL: none. */
 void *span_find_free(const struct span *span, bool (*wanted)(const void *object));
 
-/* Computes free and first_word from the bits. */
+/* Computes free and first_word from the bits, and closes holes that objects in use have a part
+ * of. */
 void span_recount(struct span *span);
 
 bool span_is_valid(const struct span *span);

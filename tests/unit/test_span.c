@@ -156,7 +156,10 @@ static void counts_are_mended(void **state) {
     span_take(span, objects + 70, 70, false);
     span->free = 3;
     span->first_word = 2;
+    span->holes = span->idle = 3; /* 70 of 128 objects of the first 4 KiB are in use */
     span_recount(span);
+    assert_int_equal(span->holes, 2);
+    assert_int_equal(span->idle, 2);
     assert_int_equal(span->free, 256 - 70);
     assert_int_equal(span->first_word, 1);
     assert_true(span_is_valid(span));
