@@ -142,18 +142,18 @@ static size_t punch(struct span *span, uint16_t pages) {
     return punched;
 }
 
-static bool may_punch(void) {
+bool span_may_punch(void) {
     return os_page_size() == HOLE_BYTES && options.check != CHECK_CONTENTS;
 }
 
 size_t span_punch(struct span *span) {
-    return may_punch() ? punch(span, free_pages(span)) : 0;
+    return span_may_punch() ? punch(span, free_pages(span)) : 0;
 }
 
 size_t span_punch_idle(struct span *span) {
     uint16_t before = span->idle;
     span->idle = free_pages(span);
-    return may_punch() ? punch(span, before & span->idle) : 0;
+    return span_may_punch() ? punch(span, before & span->idle) : 0;
 }
 
 void span_destroy(struct span *span) {

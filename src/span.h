@@ -216,12 +216,12 @@ ALWAYS_INLINE bool span_give(struct span *span, uintptr_t address) {
     return true;
 }
 
-/*
- * Gives the pages back to the system that only have free objects. They stay the span's, which has
- * bits for them: bit i of `holes` is the i-th 4 KiB, and clear again once an object there is taken.
- * Returns the bytes. Nothing happens where the system's page is larger than that, or what free
- * objects contain is to be verified.
- */
+/* False: the system's page is larger than 4 KiB, or what free objects contain is to be verified. */
+bool span_may_punch(void);
+
+/* Gives the pages back to the system that only have free objects, if it may. They stay the span's,
+ * which has bits for them: bit i of `holes` is the i-th 4 KiB, and clear again once an object there
+ * is taken. Returns the bytes. */
 size_t span_punch(struct span *span);
 
 /* The same for those pages that only had free ones at the last call of this, too, and since. Which

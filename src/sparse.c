@@ -120,7 +120,7 @@ bool sparse_punch_idle(void) {
     if (!lock_try(&walk.lock)) {
         return false;
     }
-    if (walk.left == 0 && walk.period != scavenge_periods()) {
+    if (walk.left == 0 && walk.period != scavenge_periods() && span_may_punch()) {
         walk.period = scavenge_periods();
         walk.left = mcentral_shards() * CLASS_COUNT;
     }
