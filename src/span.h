@@ -36,11 +36,10 @@ struct span {
     uint32_t pages;
     uint32_t magic; /* class_to_magic[class], or SPAN_GUARDED */
     union {
-        uint32_t stride; /* of stacks: bytes from one to the next */
-        struct {         /* of objects: */
-            uint16_t
-                relist_at; /* with so many free ones it goes to another bucket of its spanset */
-            uint16_t idle; /* see span_punch_idle */
+        uint32_t stride;        /* of stacks: bytes from one to the next */
+        struct {                /* of objects: */
+            uint16_t relist_at; /* with so many free ones it changes its bucket */
+            uint16_t idle;      /* see span_punch_idle */
         };
     };
     uint16_t objects;

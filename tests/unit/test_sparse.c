@@ -155,16 +155,21 @@ TEST_IN_CHILD(few_spans_do_not_drain) {
     CHECK(count_draining(15) == 0);
 }
 
-/* The second half of a span goes back with the first object that comes back from it, the first half
- * with its last. */
+/* Returns how many of the spans drain; each has kept its first `left` objects. */
+static unsigned make_draining(unsigned spans, unsigned left) {
+    make_sparse(spans, left);
+    sparse_drain(0, size_class(CLASS_SIZE));
+    unsigned draining = count_draining(spans);
+    CHECK(draining >= spans / 2 && count_resident(spans, IN_HALF) == spans);
+    return draining;
+}
+
+/* The second half of a span goes back with the first object that comes back from it; the first half,
+ * where two are left, stays. */
 TEST_IN_CHILD(what_drains_goes_back_by_pages) {
     (void)unused;
     skip_where_pages_are_large();
-    make_sparse(SPANS, 3);
-    sparse_drain(0, size_class(CLASS_SIZE));
-    unsigned draining = count_draining(SPANS);
-    CHECK(draining >= SPANS / 2);
-    CHECK(count_resident(SPANS, IN_HALF) == SPANS && count_resident(SPANS, 0) == SPANS);
+    unsigned draining = make_draining(SPANS, 3);
     for (unsigned i = 0; i < SPANS - 1; i++) {
         give(&objects[i * IN_PAGE + 2]);
     }
@@ -177,10 +182,8 @@ TEST_IN_CHILD(what_drains_goes_back_by_pages) {
 TEST_IN_CHILD(what_drains_goes_back_when_idle) {
     (void)unused;
     skip_where_pages_are_large();
-    make_sparse(SPANS, 2);
-    sparse_drain(0, size_class(CLASS_SIZE));
-    unsigned draining = count_draining(SPANS);
-    CHECK(draining >= SPANS / 2 && !sparse_is(0, size_class(CLASS_SIZE)));
+    unsigned draining = make_draining(SPANS, 2);
+    CHECK(!sparse_is(0, size_class(CLASS_SIZE)));
     let_a_period_pass();
     CHECK(count_resident(SPANS, IN_HALF) == SPANS);
     let_a_period_pass();
@@ -193,9 +196,7 @@ TEST_IN_CHILD(pages_of_small_classes_stay) {
     enum { FEW = 100 };
     (void)unused;
     skip_where_pages_are_large();
-    make_sparse(FEW, 2);
-    sparse_drain(0, size_class(CLASS_SIZE));
-    CHECK(count_draining(FEW) >= FEW / 2);
+    make_draining(FEW, 2);
     for (unsigned i = 0; i < FEW - 1; i++) {
         give(&objects[i * IN_PAGE + 1]);
     }
