@@ -1,6 +1,7 @@
 /* Blocks by their address. See block.h and README.md. */
 #include "block.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "fatal.h"
@@ -26,25 +27,32 @@ void block_fail_middle(const char *call, const void *pointer, size_t size, const
                  size, start);
 }
 
+static _Noreturn void fail_nothing(const char *call, const void *pointer) {
+    fatal_misuse(call, pointer, "double free or wild pointer: no block in use is there");
+}
+
 struct span *block_require_span(const char *call, const struct arena *arena, const void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     size_t page = arena_page(arena, address);
-    struct span *span = arena->page_span[page];
-    if (span == NULL) {
-        while (page > 0 && arena->page_span[page] == NULL) {
-            page--;
-        }
-        span = arena->page_span[page];
-        if (span == NULL || address - arena_address(arena, page) >= span_bytes(span)) {
-            fatal_misuse(call, pointer, "double free or wild pointer: no block in use is there");
-        }
+    while (page > 0 && arena->page_span[page] == NULL) {
+        page--;
     }
-    if (span->stack != 0) {
-        fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
+    struct span *span = arena->page_span[page];
+    if (span == NULL || address - arena_address(arena, page) >= span_bytes(span)) {
+        fail_nothing(call, pointer);
     }
     const void *start = span_large_start(span);
-    if (span->class == 0 && pointer != start) {
-        block_fail_middle(call, pointer, span_block_size(span), start);
+    size_t size = span_block_size(span);
+    bool stack = span->stack != 0;
+    if (stack || (span->class == 0 && pointer != start)) {
+        atomic_thread_fence(memory_order_acquire);
+        if (arena->page_span[page] != span) { /* freed by another thread, just now */
+            fail_nothing(call, pointer);
+        }
+        if (stack) {
+            fatal_misuse(call, pointer, "a stack: goalloc_stack_free is for those");
+        }
+        block_fail_middle(call, pointer, size, start);
     }
     return span;
 }
