@@ -24,9 +24,10 @@ enum { HINTS = 0x80 };
 #define SMALLEST_ARENA CHUNK_BYTES
 #define RESERVE_STEP GIB
 #define NO_HUGE_PAGES_BELOW (32 * MIB)
-#define CHECKED_MOST (64 * GIB) /* with a table of an eighth of that beside it */
+#define LEAST_HUGE_PAGE (2 * MIB) /* of any system */
+#define CHECKED_MOST (64 * GIB)   /* with a table of an eighth of that beside it */
 
-struct arena arenas[MAX_ARENAS];
+WIDE_ARRAY struct arena arenas[MAX_ARENAS];
 static _Atomic unsigned count;
 
 static_assert(ARENA_GRAIN % PAGE_SIZE == 0, "growth opens whole pages");
@@ -90,19 +91,6 @@ static bool reserve_arena(struct arena *arena, size_t size) {
     return true;
 }
 
-static void table_release(struct arena_table *table) {
-    if (table->base != NULL) {
-        os_unreserve(table->base, table->reserved);
-        *table = (struct arena_table){NULL, 0, 0};
-    }
-}
-
-static bool table_reserve(struct arena_table *table, size_t bytes) {
-    table->reserved = align_up(bytes, ARENA_GRAIN);
-    table->base = os_reserve(NULL, table->reserved);
-    return table->base != NULL;
-}
-
 static bool table_open(struct arena_table *table, size_t bytes) {
     size_t opened = align_up(bytes, ARENA_GRAIN);
     if (opened <= table->opened) {
@@ -115,62 +103,84 @@ static bool table_open(struct arena_table *table, size_t bytes) {
     return true;
 }
 
-/* The levels share one table, the highest first: a small heap's upper levels share a page. */
+static size_t chunks_for(size_t pages) {
+    return (pages + CHUNK_PAGES - 1) / CHUNK_PAGES;
+}
+
 static size_t level_bytes(size_t chunks, unsigned level) {
     return pagemap_level_entries(chunks, level) * sizeof(struct page_summary);
 }
 
-static bool reserve_levels(struct arena *arena, size_t chunks) {
-    size_t bytes = 0;
-    for (unsigned level = 0; level < PAGEMAP_LEVELS; level++) {
-        bytes += level_bytes(chunks, level);
+/* The levels of summaries are one table, the highest first, with the lowest for so many chunks. */
+static size_t levels_bytes(const struct arena *arena, size_t chunks) {
+    size_t all = chunks_for(arena->limit >> PAGE_SHIFT), bytes = level_bytes(chunks, 0);
+    for (unsigned level = 1; level < PAGEMAP_LEVELS; level++) {
+        bytes += level_bytes(all, level);
     }
-    if (!table_reserve(&arena->levels, bytes) || !table_open(&arena->levels, bytes)) {
-        return false;
-    }
+    return bytes;
+}
+
+static void place_levels(struct arena *arena) {
     char *next = arena->levels.base;
     for (unsigned level = PAGEMAP_LEVELS; level-- > 0;) {
         arena->pages.level[level] = (struct page_summary *)(void *)next;
-        next += level_bytes(chunks, level);
+        next += level_bytes(chunks_for(arena->limit >> PAGE_SHIFT), level);
     }
-    return true;
 }
 
-static bool reserve_check_tables(struct arena *arena) {
-    bool marks = options_check_every(), sizes = options.check == CHECK_CONTENTS;
-    return (!marks || table_reserve(&arena->marks, arena->limit / (BYTES_PER_MARK * 8))) &&
-           (!sizes || table_reserve(&arena->sizes, arena->limit / BYTES_PER_SIZE * 2));
+static void place(struct arena_table *table, uintptr_t *next, size_t bytes) {
+    table->base = (char *)*next;
+    *next += align_up(bytes, ARENA_GRAIN);
 }
 
-static bool open_check_tables(struct arena *arena, size_t end) {
-    bool marks = arena->marks.base != NULL, sizes = arena->sizes.base != NULL;
-    return (!marks || table_open(&arena->marks, end / (BYTES_PER_MARK * 8))) &&
-           (!sizes || table_open(&arena->sizes, end / BYTES_PER_SIZE * 2));
+/* Returns the end of the last table. */
+static uintptr_t place_tables(struct arena *arena, uintptr_t start) {
+    size_t pages = arena->limit >> PAGE_SHIFT, chunks = chunks_for(pages);
+    uintptr_t next = start;
+    place(&arena->levels, &next, levels_bytes(arena, chunks));
+    place(&arena->chunks, &next, chunks * sizeof(struct page_chunk));
+    place(&arena->spans, &next, pages * sizeof(struct span *));
+    place(&arena->classes, &next, pages * sizeof(uint8_t));
+    if (options_check_every()) {
+        place(&arena->marks, &next, arena->limit / (BYTES_PER_MARK * 8));
+    }
+    if (options.check == CHECK_CONTENTS) {
+        place(&arena->sizes, &next, arena->limit / BYTES_PER_SIZE * 2);
+    }
+    return next;
 }
 
+/* All in one mapping, since a process that starts waits for each system call. Of none is so much
+ * opened at first that a huge page would fit. */
 static bool reserve_tables(struct arena *arena) {
-    size_t pages = arena->limit >> PAGE_SHIFT;
-    size_t chunks = (pages + CHUNK_PAGES - 1) / CHUNK_PAGES;
-    if (!table_reserve(&arena->classes, pages * sizeof(uint8_t)) ||
-        !os_open_for_reading(arena->classes.base, arena->classes.reserved) ||
-        !table_reserve(&arena->spans, pages * sizeof(struct span *)) ||
-        !table_reserve(&arena->chunks, chunks * sizeof(struct page_chunk)) ||
-        !reserve_levels(arena, chunks) || !reserve_check_tables(arena)) {
+    arena->table_space = place_tables(arena, 0);
+    arena->tables = os_map_readable(arena->table_space);
+    if (arena->tables == NULL) {
         return false;
     }
-    arena->page_span = (struct span **)(void *)arena->spans.base;
+    place_tables(arena, (uintptr_t)arena->tables);
+    place_levels(arena);
     arena->pages.chunks = (struct page_chunk *)(void *)arena->chunks.base;
+    arena->page_span = (struct span **)(void *)arena->spans.base;
     arena->page_class = (_Atomic uint8_t *)arena->classes.base;
     return true;
 }
 
+static bool open_tables(struct arena *arena, size_t end) {
+    size_t pages = end >> PAGE_SHIFT, chunks = chunks_for(pages);
+    bool marks = arena->marks.base != NULL, sizes = arena->sizes.base != NULL;
+    return table_open(&arena->levels, levels_bytes(arena, chunks)) &&
+           table_open(&arena->chunks, chunks * sizeof(struct page_chunk)) &&
+           table_open(&arena->spans, pages * sizeof(struct span *)) &&
+           table_open(&arena->classes, pages * sizeof(uint8_t)) &&
+           (!marks || table_open(&arena->marks, end / (BYTES_PER_MARK * 8))) &&
+           (!sizes || table_open(&arena->sizes, end / BYTES_PER_SIZE * 2));
+}
+
 static void release_arena(struct arena *arena) {
-    table_release(&arena->classes);
-    table_release(&arena->spans);
-    table_release(&arena->chunks);
-    table_release(&arena->levels);
-    table_release(&arena->marks);
-    table_release(&arena->sizes);
+    if (arena->tables != NULL) {
+        os_unreserve(arena->tables, arena->table_space);
+    }
     if (arena->reserved != 0) {
         os_unreserve((void *)arena->base, arena->reserved);
     }
@@ -211,8 +221,6 @@ bool arena_add(size_t size) {
         reserve = max_size(align_down(reserve / 2, ARENA_GRAIN), least);
         limit = align_down(limit / 2, ARENA_GRAIN);
     }
-    arena->without_huge_pages = min_size(arena->reserved, NO_HUGE_PAGES_BELOW);
-    os_avoid_huge_pages((void *)arena->base, arena->without_huge_pages);
     atomic_store_explicit(&count, index + 1, memory_order_release);
     return true;
 }
@@ -238,19 +246,18 @@ static bool extend_reservation(struct arena *arena, size_t end) {
 }
 
 static bool open_to(struct arena *arena, size_t end) {
-    size_t pages = end >> PAGE_SHIFT;
-    size_t chunks = (pages + CHUNK_PAGES - 1) / CHUNK_PAGES;
     size_t opened = arena_opened(arena);
     if (end > arena->limit || (end > arena->reserved && !extend_reservation(arena, end))) {
         return false;
     }
-    if (!table_open(&arena->classes, pages * sizeof(uint8_t)) ||
-        !table_open(&arena->spans, pages * sizeof(struct span *)) ||
-        !table_open(&arena->chunks, chunks * sizeof(struct page_chunk)) ||
-        !open_check_tables(arena, end) || !os_open((void *)(arena->base + opened), end - opened)) {
+    if (end >= LEAST_HUGE_PAGE && arena->without_huge_pages == 0) {
+        arena->without_huge_pages = min_size(arena->reserved, NO_HUGE_PAGES_BELOW);
+        os_avoid_huge_pages((void *)arena->base, arena->without_huge_pages);
+    }
+    if (!open_tables(arena, end) || !os_open((void *)(arena->base + opened), end - opened)) {
         return false;
     }
-    pagemap_extend(&arena->pages, chunks);
+    pagemap_extend(&arena->pages, chunks_for(end >> PAGE_SHIFT));
     atomic_store_explicit(&arena->opened, end, memory_order_release);
     return true;
 }

@@ -25,10 +25,9 @@
 
 enum { MAX_ARENAS = 64, BYTES_PER_MARK = 8, BYTES_PER_SIZE = 16 };
 
-/* Address space for an array, opened from its start as it is needed. */
+/* A part of an arena's tables, opened from its start as it is needed. */
 struct arena_table {
     char *base;
-    size_t reserved;
     size_t opened;
 };
 
@@ -45,10 +44,12 @@ struct arena {
     size_t reserve_step;       /* how much address space to add at a time */
     size_t without_huge_pages; /* bytes from the start on which the kernel is to use none */
     struct pagemap pages;
-    struct arena_table classes;
-    struct arena_table spans;
+    char *tables; /* a mapping, Readable, of so many bytes, with the following in it */
+    size_t table_space;
+    struct arena_table levels; /* of the pagemap */
     struct arena_table chunks;
-    struct arena_table levels; /* all of them, opened whole */
+    struct arena_table spans;
+    struct arena_table classes;
     struct arena_table marks; /* checked modes: a bit for every 8 bytes; 1: a block in use starts */
     struct arena_table sizes; /* CHECK=2: 2 bytes for every 16, see contents.h */
 };

@@ -23,6 +23,10 @@
  * and then seals, and no page of other constants need be resident. */
 #define HOT_CONSTANT __attribute__((section(".data.rel.ro.hot")))
 
+/* For arrays that most processes use the beginning of: the linker puts them behind all other
+ * variables, which so share a page. */
+#define WIDE_ARRAY __attribute__((common))
+
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define GIB ((size_t)1 << 30)

@@ -21,7 +21,7 @@ enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32 };
 /* Fewer than 8 objects of a larger size are in a page. */
 #define FEW_FROM KIB
 
-struct mcentral mcentrals[MCENTRAL_SHARDS][CLASS_COUNT];
+WIDE_ARRAY struct mcentral mcentrals[MCENTRAL_SHARDS][CLASS_COUNT];
 _Atomic unsigned mcentral_shards_used;
 static _Atomic unsigned with_spare; /* how many of them have empty spans to spare */
 static struct lock reclaim_lock = LOCK_INIT;
@@ -197,14 +197,16 @@ static struct span *new_spans_locked(struct mcentral *central, unsigned shard, u
 }
 
 /* Memory that nobody holds comes first, then what other shards of the class have to spare, then
- * other classes, and what was never in use last. With `central` locked no other lock is waited
- * for. */
+ * other classes, and what was never in use last. In a heap so small no class keeps anything, and a
+ * process that starts need not look. With `central` locked no other lock is waited for. */
 static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
     note_use(shard);
     struct span *span = new_spans_locked(central, shard, class, MHEAP_BACKED);
     span = span != NULL ? span : move_span_locked(central, shard, class);
     if (span == NULL) {
-        mcentral_reclaim(RECLAIMED_AT_ONCE);
+        if (mheap_in_use() >= KEEPING_FROM * PAGE_SIZE) {
+            mcentral_reclaim(RECLAIMED_AT_ONCE);
+        }
         span = new_spans_locked(central, shard, class, MHEAP_ANY);
     }
     return span;

@@ -48,6 +48,9 @@ bool os_open_for_reading(void *base, size_t size);
 /* None -> Ready, all zero; NULL: refused. */
 void *os_map(size_t size);
 
+/* None -> Readable; NULL: refused. */
+void *os_map_readable(size_t size);
+
 /* None -> Ready; in the child of a fork, which has its own copy of all memory, the range reads
  * as zero again. NULL: refused, or not known to the system. */
 void *os_map_wiped_by_fork(size_t size);

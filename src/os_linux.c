@@ -99,6 +99,10 @@ void *os_map(size_t size) {
     return map(NULL, size, PROT_READ | PROT_WRITE, PRIVATE_MEMORY);
 }
 
+void *os_map_readable(size_t size) {
+    return map(NULL, size, PROT_READ, PRIVATE_MEMORY);
+}
+
 /* qemu-user takes any advice, even one that does not exist, and does nothing. */
 static bool advice_is_taken(void *base, size_t size, int advice) {
     enum { NO_SUCH_ADVICE = 12345 };

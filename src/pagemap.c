@@ -135,6 +135,9 @@ static void rebuild_upper(struct pagemap *map, unsigned from) {
 
 void pagemap_extend(struct pagemap *map, size_t chunk_count) {
     unsigned old_top = map->top;
+    for (size_t i = map->chunk_count; i < chunk_count; i++) {
+        map->level[0][i] = (struct page_summary){0}; /* to be read first, it would fault twice */
+    }
     map->chunk_count = chunk_count;
     while (map->top < PAGEMAP_LEVELS - 1 &&
            pagemap_level_entries(chunk_count, map->top) > PAGEMAP_TOP_MOST) {

@@ -95,6 +95,19 @@ TEST_IN_CHILD(opened_step_by_step) {
     CHECK(arena_table_bytes(arena) > 0 && arena_table_bytes(arena) < ARENA_GRAIN);
 }
 
+/* A heap too small for one does not ask; what is beyond has none, however large the first step. */
+TEST_IN_CHILD(huge_pages_are_ruled_out) {
+    static const size_t first[] = {MIB, 2 * MIB, 100 * MIB};
+    (void)unused;
+    for (unsigned i = 0; i < COUNT_OF(first); i++) {
+        CHECK(arena_add(0));
+        CHECK(arena_grow(&arenas[i], first[i], first[i]));
+        CHECK(arenas[i].without_huge_pages == (i == 0 ? 0 : 32 * MIB));
+    }
+    CHECK(arena_grow(&arenas[0], MIB, MIB));
+    CHECK(arenas[0].without_huge_pages == 32 * MIB);
+}
+
 TEST_IN_CHILD(extended_in_place) {
     (void)unused;
     large(600 * MIB);
@@ -192,12 +205,15 @@ TEST_IN_CHILD(removed_again) {
     CHECK(arena_add(0));
     CHECK(arena_add(0));
     uintptr_t base = arenas[1].base;
-    size_t reserved = arenas[1].reserved;
+    size_t reserved = arenas[1].reserved, table_space = arenas[1].table_space;
+    char *tables = arenas[1].tables;
     CHECK(!os_reserve_at((void *)base, os_page_size()));
     arena_remove_last();
     CHECK(arena_count() == 1);
     CHECK(os_reserve_at((void *)base, reserved));
     os_unreserve((void *)base, reserved);
+    CHECK(os_reserve_at(tables, table_space));
+    os_unreserve(tables, table_space);
     CHECK(arena_add(0));
     CHECK(arenas[1].base == base);
 }
@@ -272,6 +288,7 @@ int main(void) {
         cmocka_unit_test(past_an_occupied_hint),
         cmocka_unit_test(past_all_hints),
         cmocka_unit_test(opened_step_by_step),
+        cmocka_unit_test(huge_pages_are_ruled_out),
         cmocka_unit_test(extended_in_place),
         cmocka_unit_test(further_arenas),
         cmocka_unit_test(small_objects_of_a_further_arena),

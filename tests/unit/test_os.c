@@ -112,8 +112,9 @@ static void write_to(const void *argument) {
 static void readable_is_not_writable(void **state) {
     struct child child;
     (void)state;
-    char *base = os_reserve(NULL, range());
-    assert_true(os_open_for_reading(base, range()));
+    char *base = os_map_readable(range());
+    assert_true(base != NULL && is_zero(base, range()));
+    assert_null(os_map_readable(SIZE_MAX - os_page_size() + 1));
     run_child(&child, write_to, base);
     assert_int_not_equal(child.status, 0);
     os_unreserve(base, range());
