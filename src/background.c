@@ -40,12 +40,16 @@ static bool change_state(uint32_t from, uint32_t to) {
 
 bool background_work(void) {
     enum scavenge_due due = scavenge(os_milliseconds());
+    if (due == SCAVENGE_NOTHING) {
+        return false;
+    }
     if (due == SCAVENGE_PERIOD) {
-        depot_trim_all();
+        depot_begin_trim();
         stackpool_trim();
         largecache_trim();
     }
-    return due != SCAVENGE_NOTHING && sparse_punch_idle();
+    bool more = depot_trim_some();
+    return sparse_punch_idle() || more;
 }
 
 /* Returns the free memory that no longer changes. */

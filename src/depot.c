@@ -1,11 +1,17 @@
 /* Full magazines between the threads' caches and the spans. See depot.h and README.md. */
 #include "depot.h"
 
+#include <stdatomic.h>
+
 #include "lock.h"
 #include "mcentral.h"
 #include "sparse.h"
 
 enum { DEPOT_MOST = 8 };
+
+/* Magazines that go back at once of one depot, and objects and pages of all in a call of
+ * depot_trim_some: objects that nobody has touched for long take some 100 ns each. */
+enum { IDLE_AT_ONCE = 4, TRIMMED_AT_ONCE = 256 };
 
 /* What a depot may hold of a class with large magazines. */
 #define DEPOT_BYTES (64 * KIB)
@@ -20,6 +26,7 @@ struct depot {
 } __attribute__((aligned(CACHE_LINE)));
 
 static struct depot depots[MCENTRAL_SHARDS][CLASS_COUNT];
+static _Atomic unsigned untrimmed; /* in this round: the depots before this one */
 
 /* A guess, without the lock. */
 __attribute__((no_sanitize("thread"))) static bool has_full(const struct depot *depot) {
@@ -89,30 +96,51 @@ static void destroy_empties(struct depot *depot) {
     }
 }
 
-static void give_back(unsigned shard, unsigned class, uint32_t n) {
+static size_t give_back(unsigned shard, unsigned class, uint32_t n) {
     struct magazine *full;
+    size_t objects = 0;
     for (; n > 0 && (full = depot_take(shard, class, NULL)) != NULL; n--) {
         mcentral_give(class, magazine_lowest(full), full->count, "free");
+        objects += full->count;
         magazine_destroy(full);
     }
     destroy_empties(&depots[shard][class]);
+    return objects;
 }
 
 static uint32_t idle(struct depot *depot) {
     lock_acquire(&depot->lock);
-    uint32_t low = depot->low;
+    uint32_t low = (uint32_t)min_size(depot->low, IDLE_AT_ONCE);
     depot->low = depot->count - low;
     lock_release(&depot->lock);
     return low;
 }
 
-void depot_trim(unsigned shard, unsigned class) {
+size_t depot_trim(unsigned shard, unsigned class) {
     struct depot *depot = &depots[shard][class];
     uint32_t low = has_full(depot) ? idle(depot) : 0;
-    if (low > 0) {
-        give_back(shard, class, low);
+    size_t objects = low > 0 ? give_back(shard, class, low) : 0;
+    return objects + mcentral_trim(shard, class);
+}
+
+void depot_begin_trim(void) {
+    unsigned none = 0;
+    atomic_compare_exchange_strong_explicit(&untrimmed, &none, mcentral_shards() * CLASS_COUNT,
+                                            memory_order_relaxed, memory_order_relaxed);
+}
+
+bool depot_trim_some(void) {
+    size_t cost = 0;
+    unsigned left = atomic_load_explicit(&untrimmed, memory_order_relaxed);
+    while (left > 0 && cost < TRIMMED_AT_ONCE) {
+        unsigned i = left - 1;
+        if (atomic_compare_exchange_weak_explicit(&untrimmed, &left, i, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            cost += depot_trim(i / CLASS_COUNT, i % CLASS_COUNT);
+            left = i;
+        }
     }
-    mcentral_trim(shard, class);
+    return left > 0;
 }
 
 void depot_drain(unsigned class) {
@@ -121,12 +149,6 @@ void depot_drain(unsigned class) {
             give_back(shard, class, UINT32_MAX);
             sparse_drain(shard, class);
         }
-    }
-}
-
-void depot_trim_all(void) {
-    for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
-        depot_trim(i / CLASS_COUNT, i % CLASS_COUNT);
     }
 }
 

@@ -331,16 +331,17 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
     }
 }
 
-void mcentral_trim(unsigned shard, unsigned class) {
+size_t mcentral_trim(unsigned shard, unsigned class) {
     struct mcentral *central = &mcentrals[shard][class];
     struct span *empty = NULL;
     if (spanset_guess_empty(&central->set) == 0) {
-        return;
+        return 0;
     }
     lock_acquire(&central->lock);
-    take_empty_locked(central, 0, &empty);
+    size_t pages = take_empty_locked(central, 0, &empty);
     unlock(central, class);
     mheap_free_small(empty);
+    return pages;
 }
 
 /* ---- statistics, fork, checks ---- */

@@ -39,8 +39,8 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
 /* The shard that the object's span belongs to; it may change at any time. */
 unsigned mcentral_shard_of(const void *object);
 
-/* Gives the empty spans of a class and shard back to the heap. */
-void mcentral_trim(unsigned shard, unsigned class);
+/* Gives the empty spans of a class and shard back to the heap. Returns their pages. */
+size_t mcentral_trim(unsigned shard, unsigned class);
 
 /* Gives kept large blocks back to the heap, unless another thread is doing so, and then empty spans
  * of any class and shard that has more than one, until they have so many pages. No lock of an

@@ -17,7 +17,7 @@
 #include "mheap.h"
 
 #define PERIOD_MS 500
-#define STEP_MS 10
+#define STEP_MS 4
 #define BYTES_PER_MS (256 * KIB) /* some 7 % of a processor while there is much to give back */
 #define STEP_BYTES (64 * MIB)    /* some 5 ms: the longest that a call may take */
 #define LEAST_BYTES (256 * KIB)  /* less is not worth the calls */

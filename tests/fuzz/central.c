@@ -135,7 +135,9 @@ static void step(struct input *input) {
         depot_trim(shard, class);
         break;
     case 2:
-        depot_trim_all();
+        depot_begin_trim();
+        while (depot_trim_some()) {
+        }
         break;
     case 3:
         depot_release_all();

@@ -28,6 +28,14 @@ static void put(unsigned shard, unsigned class, unsigned magazines) {
     }
 }
 
+static size_t objects_in_depots(unsigned class, unsigned classes) {
+    size_t objects = 0;
+    for (unsigned i = class; i < class + classes; i++) {
+        objects += depot_bytes(i) / class_to_size[i];
+    }
+    return objects;
+}
+
 static void check_empty(unsigned class) {
     depot_release_all();
     CHECK(depot_bytes(class) == 0 && mcentral_get_stats(class).out == 0);
@@ -112,6 +120,12 @@ TEST_IN_CHILD(shards) {
     check_empty(class);
 }
 
+static void trim_all(void) {
+    depot_begin_trim();
+    while (depot_trim_some()) {
+    }
+}
+
 /* Only what nobody has needed since the last look goes back. */
 TEST_IN_CHILD(idle_magazines_go_back) {
     unsigned class = size_class(64);
@@ -123,10 +137,39 @@ TEST_IN_CHILD(idle_magazines_go_back) {
     CHECK(depot_put(class, b, &empty) && depot_put(class, a, &empty));
     depot_trim(0, class); /* two of four were in use */
     CHECK(depot_bytes(class) == (size_t)2 * FULL * 64);
-    depot_trim_all();
-    depot_trim_all();
+    trim_all();
+    trim_all();
     CHECK(depot_bytes(class) == 0 && mheap_get_stats().in_use == 0);
     check_empty(class);
+}
+
+/* No call gives back more than a call may take, and what is left is for the next ones. */
+TEST_IN_CHILD(rounds_are_of_several_calls) {
+    enum { CLASSES = 6, AT_ONCE = 256, OF_A_DEPOT = 4 };
+    size_t full = (size_t)CLASSES * MOST * MAGAZINE_MOST, left = full;
+    (void)unused;
+    for (unsigned class = 2; class < 2 + CLASSES; class++) {
+        struct magazine *empty;
+        for (unsigned i = 0; i < MOST; i++) {
+            CHECK(depot_put(class, full_magazine(0, class, MAGAZINE_MOST), &empty));
+        }
+    }
+    trim_all(); /* they are new */
+    CHECK(objects_in_depots(2, CLASSES) == full);
+    depot_begin_trim();
+    for (bool more = true; more;) {
+        more = depot_trim_some();
+        size_t now = objects_in_depots(2, CLASSES);
+        CHECK(left - now < AT_ONCE + OF_A_DEPOT * MAGAZINE_MOST && (now < left || !more));
+        left = now;
+        if (more) {
+            depot_begin_trim(); /* one is under way */
+        }
+    }
+    CHECK(left == full / MOST * (MOST - OF_A_DEPOT));
+    trim_all();
+    CHECK(objects_in_depots(2, CLASSES) == 0);
+    check_empty(2);
 }
 
 /* Each thread takes from one shard's depot, or makes a magazine of another's objects, and puts it
@@ -167,7 +210,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(last_in_first_out),      cmocka_unit_test(sparse_classes_drain),
         cmocka_unit_test(large_objects),          cmocka_unit_test(shards),
-        cmocka_unit_test(idle_magazines_go_back), cmocka_unit_test(many_threads),
+        cmocka_unit_test(idle_magazines_go_back), cmocka_unit_test(rounds_are_of_several_calls),
+        cmocka_unit_test(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
