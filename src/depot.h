@@ -20,17 +20,18 @@ struct magazine *depot_take(unsigned shard, unsigned class, struct magazine *emp
  * full and the magazine still the caller's. *empty is an empty one, or NULL when there is none. */
 bool depot_put(unsigned class, struct magazine *full, struct magazine **empty);
 
-/* Gives those magazines back to the spans that nobody has needed since the last call, and the empty
- * spans that the shard keeps to the heap. Returns how many objects and pages went back. */
+/* Gives magazines back to the spans that nobody has needed since the last call, four at the most,
+ * and the empty spans that the shard keeps to the heap. Returns how many objects and pages went
+ * back. */
 size_t depot_trim(unsigned shard, unsigned class);
 
 /* Where the class is sparse, has spans drain; what the depot holds would keep others from it. For
  * a class that is allocated of: where it is only freed of, spans become empty by themselves. */
 void depot_drain(unsigned class);
 
-/* The same for all depots, some at a time, since it may be much: depot_begin_trim begins a round,
- * unless one is under way, and each call of depot_trim_some takes some ten microseconds. False: the
- * round is at its end. */
+/* depot_trim for all depots, some at a time, since it may be much: depot_begin_trim begins a round,
+ * unless one is under way, and depot_trim_some goes on with it for less than 100 us, mostly. False:
+ * the round is at its end. */
 void depot_begin_trim(void);
 bool depot_trim_some(void);
 

@@ -197,8 +197,9 @@ static struct span *new_spans_locked(struct mcentral *central, unsigned shard, u
 }
 
 /* Memory that nobody holds comes first, then what other shards of the class have to spare, then
- * other classes, and what was never in use last. In a heap so small no class keeps anything, and a
- * process that starts need not look. With `central` locked no other lock is waited for. */
+ * other classes, and what was never in use last. In a heap that is too small for a class to keep
+ * much, that of a process that starts, nobody looks. With `central` locked no other lock is waited
+ * for. */
 static struct span *add_span_locked(struct mcentral *central, unsigned shard, unsigned class) {
     note_use(shard);
     struct span *span = new_spans_locked(central, shard, class, MHEAP_BACKED);
