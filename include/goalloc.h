@@ -105,8 +105,8 @@ struct goalloc_stats {
     size_t mapped;       /* opened for reading and writing, backed or not */
     size_t retained;     /* mapped and free, given back to the system or never touched */
     size_t thread_cache; /* free blocks of up to 32 KiB in the caches of threads */
-    size_t central_free; /* free blocks in spans and the shared depots, free stacks, and what is
-                            left behind the last block of each span */
+    size_t central_free; /* free blocks in spans, what is left behind the last block of each span,
+                            and free stacks */
     size_t free_pages;   /* free pages still backed by memory, and larger blocks kept for reuse */
     size_t threads;      /* threads that have a cache */
 };

@@ -12,7 +12,6 @@
 #include "emergency.h"
 #include "fatal.h"
 #include "foreign.h"
-#include "depot.h"
 #include "largecache.h"
 #include "mcentral.h"
 #include "mheap.h"
@@ -65,7 +64,7 @@ static void *large_alloc(size_t size, size_t align, bool *needs_zero) {
 
 void alloc_release(void) {
     largecache_flush(own_blocks());
-    depot_release_all();
+    mcentral_trim_all();
     stackpool_release();
     largecache_release(SIZE_MAX);
 }
@@ -477,7 +476,7 @@ void alloc_end(void) {
             mcache_flush(thread_cache());
         }
         if (options.check == CHECK_CONTENTS) {
-            depot_release_all();
+            mcentral_trim_all();
             check_end();
         }
         alloc_leave();

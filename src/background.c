@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "depot.h"
 #include "largecache.h"
+#include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
 #include "os.h"
@@ -44,11 +44,11 @@ bool background_work(void) {
         return false;
     }
     if (due == SCAVENGE_PERIOD) {
-        depot_begin_trim();
+        mcentral_begin_trim();
         stackpool_trim();
         largecache_trim();
     }
-    bool more = depot_trim_some();
+    bool more = mcentral_trim_some();
     return sparse_punch_idle() || more;
 }
 

@@ -8,7 +8,6 @@ static struct fixalloc pool = FIXALLOC_INIT(MAGAZINE_BYTES, MAGAZINE_BYTES);
 struct magazine *magazine_create(void) {
     struct magazine *magazine = fixalloc_alloc(&pool);
     if (magazine != NULL) {
-        magazine->next = NULL;
         magazine->count = 0;
         magazine->capacity = 0;
     }

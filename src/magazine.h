@@ -3,8 +3,8 @@
  * and Vmem" (2001). It is a 512-byte block aligned to its size; the stack grows up to the block's
  * end, and a NULL stands below its lowest slot:
  *
- *     | next count capacity |  unused  | NULL | object | object | object | free | free |
- *                                             ^lowest                    ^top           ^ 512
+ *     | count capacity |  unused  | NULL | object | object | object | free | free |
+ *                                        ^lowest                    ^top           ^ 512
  *
  * So malloc sees an empty magazine when it loads NULL from below the top, and free sees a full one
  * when the top is at a multiple of 512, both without knowing the capacity, which is 1 to
@@ -22,13 +22,12 @@
 
 enum {
     MAGAZINE_BYTES = 512,
-    MAGAZINE_SLOTS = 62,
+    MAGAZINE_SLOTS = 63,
     MAGAZINE_MOST = MAGAZINE_SLOTS - 1,
 };
 
 /* count <= capacity; count is kept up to date only while no thread's top points into it. */
 struct magazine {
-    struct magazine *next; /* in a depot */
     uint32_t count;
     uint32_t capacity;
     void *slot[MAGAZINE_SLOTS];

@@ -9,11 +9,11 @@
 
 #include "fatal.h"
 #include "fixalloc.h"
-#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
 #include "registry.h"
+#include "sparse.h"
 #include "stackcache.h"
 
 enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
@@ -166,17 +166,6 @@ static void grow_capacity(struct mcache *cache, unsigned class) {
     }
 }
 
-/* A full magazine of another thread may be larger than those of this one: the bin grows, or what is
- * beyond it goes back. */
-static void match_capacity(struct mcache *cache, unsigned class, struct magazine *full) {
-    unsigned capacity = cache->bins[class].capacity;
-    if (full->capacity > capacity && !set_capacity(cache, class, full->capacity)) {
-        mcentral_give(class, magazine_lowest(full), full->count - capacity, "free");
-        full->count = full->capacity = capacity;
-        magazine_lowest(full)[-1] = NULL;
-    }
-}
-
 static void destroy_magazine(unsigned class, struct magazine **magazine) {
     if (*magazine != NULL) {
         give_back(class, *magazine);
@@ -207,7 +196,7 @@ static SLOW_PATH void destroy_abandoned(struct mcache *cache) {
 }
 
 /* Every so often: a class that has not come this way since the last time, and whose top is where it
- * was, is idle. Its objects go back, and what nobody needed of its depot. */
+ * was, is idle. Its objects go back, and the empty spans of the thread's shard. */
 static void sweep(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct bin *bin = &cache->bins[class];
@@ -216,7 +205,7 @@ static void sweep(struct mcache *cache) {
             if (bin->loaded != NULL || bin->spare != NULL) {
                 reset_bin(cache, class);
             }
-            depot_trim(cache->shard, class);
+            mcentral_trim(cache->shard, class);
         }
         bin->used = false;
         bin->top = top;
@@ -242,7 +231,11 @@ static void drain(struct bin *bin, unsigned class) {
     uint16_t now = (uint16_t)(mheap_taken() / DRAIN_EVERY);
     if (bin->drained != now) {
         bin->drained = now;
-        depot_drain(class);
+        for (unsigned shard = 0; shard < mcentral_shards(); shard++) {
+            if (sparse_is(shard, class)) {
+                sparse_drain(shard, class);
+            }
+        }
     }
 }
 
@@ -270,21 +263,14 @@ static bool refill_from_spans(struct mcache *cache, unsigned class) {
     return true;
 }
 
-/* The loaded magazine is empty; it is full of objects afterwards, if there is memory. */
+/* The loaded magazine is empty; it has objects afterwards, if there is memory. */
 static bool reload(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
     if (bin->spare != NULL && bin->spare->count > 0) {
         swap(bin);
         return true;
     }
-    struct magazine *full = depot_take(home(cache, class), class, bin->spare);
-    if (full == NULL) {
-        return refill_from_spans(cache, class);
-    }
-    bin->spare = bin->loaded;
-    bin->loaded = full;
-    match_capacity(cache, class, full);
-    return true;
+    return refill_from_spans(cache, class);
 }
 
 static void *take_one(unsigned class) {
@@ -337,18 +323,6 @@ static bool collect_foreign(struct mcache *cache, unsigned class, void *object) 
     return true;
 }
 
-/* Both magazines are full: the spare one goes to the depot, or its objects to their spans. Returns
- * an empty magazine, NULL: no memory for one. */
-static struct magazine *empty_spare(struct bin *bin, unsigned class) {
-    struct magazine *empty;
-    if (!depot_put(class, bin->spare, &empty)) {
-        give_back(class, bin->spare);
-        return bin->spare;
-    }
-    bin->spare = NULL;
-    return empty != NULL ? empty : magazine_create();
-}
-
 /* Half of the full magazine's objects, or fewer where the other has some, move to the loaded one:
  * a program that goes up and down by a few here is to find both objects and room in it. */
 static void share(struct magazine *loaded, struct magazine *full) {
@@ -368,7 +342,7 @@ static void unfill(struct mcache *cache, unsigned class) {
     }
     if (both) {
         grow_capacity(cache, class);
-        bin->spare = empty_spare(bin, class);
+        give_back(class, bin->spare);
     } else if (bin->spare == NULL) {
         bin->spare = magazine_create();
     }

@@ -14,9 +14,10 @@
 enum { STEP_PART = 16, STEP_MOST = 8 };
 
 /* In pages: how much of empty spans a class and shard keeps at most, so that giving all of it back
- * at once does not take long; from what size on it keeps so much; and how much is given back for
- * one span that another class wants, so that it is rare. */
-enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32 };
+ * at once does not take long; from what size on it keeps so much; how much is given back for one
+ * span that another class wants, so that it is rare; and how much, or little more, in one call of
+ * mcentral_trim_some. */
+enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32, TRIMMED_AT_ONCE = 256 };
 
 /* Fewer than 8 objects of a larger size are in a page. */
 #define FEW_FROM KIB
@@ -25,6 +26,7 @@ WIDE_ARRAY struct mcentral mcentrals[MCENTRAL_SHARDS][CLASS_COUNT];
 _Atomic unsigned mcentral_shards_used;
 static _Atomic unsigned with_spare; /* how many of them have empty spans to spare */
 static struct lock reclaim_lock = LOCK_INIT;
+static _Atomic unsigned untrimmed; /* in this round: the classes and shards before this one */
 
 static void set_shard(struct span *span, unsigned shard) {
     atomic_store_explicit(&span->shard, (uint8_t)shard, memory_order_relaxed);
@@ -343,6 +345,32 @@ size_t mcentral_trim(unsigned shard, unsigned class) {
     unlock(central, class);
     mheap_free_small(empty);
     return pages;
+}
+
+void mcentral_trim_all(void) {
+    for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
+        mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
+    }
+}
+
+void mcentral_begin_trim(void) {
+    unsigned none = 0;
+    atomic_compare_exchange_strong_explicit(&untrimmed, &none, mcentral_shards() * CLASS_COUNT,
+                                            memory_order_relaxed, memory_order_relaxed);
+}
+
+bool mcentral_trim_some(void) {
+    size_t pages = 0;
+    unsigned left = atomic_load_explicit(&untrimmed, memory_order_relaxed);
+    while (left > 0 && pages < TRIMMED_AT_ONCE) {
+        unsigned i = left - 1;
+        if (atomic_compare_exchange_weak_explicit(&untrimmed, &left, i, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            pages += mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
+            left = i;
+        }
+    }
+    return left > 0;
 }
 
 /* ---- statistics, fork, checks ---- */

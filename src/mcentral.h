@@ -22,6 +22,7 @@
 #ifndef GOALLOC_MCENTRAL_H
 #define GOALLOC_MCENTRAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "magazine.h"
@@ -42,6 +43,14 @@ unsigned mcentral_shard_of(const void *object);
 /* Gives the empty spans of a class and shard back to the heap. Returns their pages. */
 size_t mcentral_trim(unsigned shard, unsigned class);
 
+/* The same for all of them. */
+void mcentral_trim_all(void);
+
+/* The same, a few hundred pages a call of mcentral_trim_some, so that none takes long: a round
+ * begins, unless one is under way, and goes on. True: it has not come to its end. */
+void mcentral_begin_trim(void);
+bool mcentral_trim_some(void);
+
 /* Gives kept large blocks back to the heap, unless another thread is doing so, and then empty spans
  * of any class and shard that has more than one, until they have so many pages. No lock of an
  * mcentral is waited for. */
@@ -52,7 +61,7 @@ void *mcentral_find_free(bool (*wanted)(const void *object));
 
 /* In bytes, of all shards. */
 struct mcentral_stats {
-    size_t out;     /* objects out of their spans: the program's, and those in caches and depots */
+    size_t out;     /* objects out of their spans: the program's, and those in caches */
     size_t objects; /* all of them, in use or free */
     size_t spans;   /* all spans of the class, with what is left behind the last object */
     size_t span_count;

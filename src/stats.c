@@ -4,7 +4,6 @@
 #include "alloc.h"
 #include "arena.h"
 #include "guard.h"
-#include "depot.h"
 #include "largecache.h"
 #include "mcentral.h"
 #include "mheap.h"
@@ -59,15 +58,10 @@ static struct mheap_stats read_heap(void) {
     return stats;
 }
 
-struct class_stats {
-    struct mcentral_stats central;
-    size_t depot; /* the part of central.out in depots */
-};
-
-static struct class_stats read_class(unsigned class) {
-    struct class_stats stats = {{0}, 0};
+static struct mcentral_stats read_class(unsigned class) {
+    struct mcentral_stats stats = {0};
     if (thread_enter_without_cache()) {
-        stats = (struct class_stats){mcentral_get_stats(class), depot_bytes(class)};
+        stats = mcentral_get_stats(class);
         alloc_leave();
     }
     return stats;
@@ -77,18 +71,17 @@ static void read_all(struct goalloc_stats *out) {
     struct mheap_stats heap = heap_stats();
     struct goalloc_stack_stats stacks;
     read_stacks(&stacks);
-    size_t out_of_spans = 0, depots = 0, spans = 0;
+    size_t out_of_spans = 0, spans = 0;
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct mcentral_stats central = mcentral_get_stats(class);
         out_of_spans += central.out;
-        depots += depot_bytes(class);
         spans += central.spans;
     }
     out->thread_cache = registry_total_bytes(&out->threads);
     size_t waiting = quarantine_bytes();
-    out->allocated = minus(out_of_spans, depots + out->thread_cache + waiting) + heap.large;
+    out->allocated = minus(out_of_spans, out->thread_cache + waiting) + heap.large;
     out->allocated = minus(out->allocated, guard_freed_bytes()) + stacks.bytes;
-    out->central_free = minus(spans, out_of_spans) + depots + waiting + stacks.free_bytes;
+    out->central_free = minus(spans, out_of_spans) + waiting + stacks.free_bytes;
     out->active = heap.in_use;
     out->metadata = persistent_bytes() + heap.tables;
     out->free_pages = heap.free_dirty;
@@ -114,11 +107,11 @@ void stats_get_stacks(struct goalloc_stack_stats *out) {
 }
 
 static void print_class(int fd, unsigned class) {
-    struct class_stats stats = read_class(class);
-    if (stats.central.span_count > 0) {
+    struct mcentral_stats stats = read_class(class);
+    if (stats.span_count > 0) {
         size_t size = class_to_size[class];
-        print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu %12zu\n", size, stats.central.span_count,
-                 stats.central.spans, stats.central.out, stats.depot);
+        print_fd(fd, "goalloc:   %10zu %8zu %12zu %12zu\n", size, stats.span_count, stats.spans,
+                 stats.out);
     }
 }
 
@@ -132,7 +125,7 @@ void stats_print(int fd) {
     print_fd(fd, "goalloc:   active        %12zu  in pages that hold blocks\n", stats.active);
     print_fd(fd, "goalloc:   thread cache  %12zu  free, in the caches of %zu threads\n",
              stats.thread_cache, stats.threads);
-    print_fd(fd, "goalloc:   central free  %12zu  free, in spans and depots\n", stats.central_free);
+    print_fd(fd, "goalloc:   central free  %12zu  free, in spans\n", stats.central_free);
     print_fd(fd, "goalloc:   free pages    %12zu  free and still backed by memory\n",
              stats.free_pages);
     print_fd(fd, "goalloc:   retained      %12zu  free and not backed by memory\n", stats.retained);
@@ -142,7 +135,7 @@ void stats_print(int fd) {
         print_fd(fd, "goalloc:   stacks        %12zu  in %zu stacks; %zu are free\n", stacks.bytes,
                  stacks.stacks, stacks.free_stacks);
     }
-    print_fd(fd, "goalloc:         size    spans   span bytes          out     in depot\n");
+    print_fd(fd, "goalloc:         size    spans   span bytes          out\n");
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         print_class(fd, class);
     }
@@ -151,12 +144,12 @@ void stats_print(int fd) {
 static void write_sizes(FILE *stream) {
     fputs("<sizes>\n", stream);
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        struct class_stats stats = read_class(class);
+        struct mcentral_stats stats = read_class(class);
         size_t size = class_to_size[class];
-        size_t free = minus(stats.central.objects, stats.central.out) + stats.depot;
-        if (stats.central.span_count > 0 && free >= size) {
+        size_t free = minus(stats.objects, stats.out);
+        if (free > 0) {
             fprintf(stream, "  <size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n",
-                    class_to_size[class - 1] + (size_t)1, size, free / size * size, free / size);
+                    class_to_size[class - 1] + (size_t)1, size, free, free / size);
         }
     }
     fputs("</sizes>\n", stream);

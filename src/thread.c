@@ -21,7 +21,6 @@
 #include "largecache.h"
 #include "lock.h"
 #include "magazine.h"
-#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
@@ -52,7 +51,6 @@ static void reset_locks(bool holds) {
     largecache_reset_in_child();
     magazine_reset_in_child();
     mcentral_reset_in_child();
-    depot_reset_in_child();
     stackpool_reset_in_child();
     stackcache_reset_in_child();
     mcache_reset_in_child();

@@ -1,13 +1,12 @@
 /*
- * The mcentral: objects of all classes and shards go out and come back, one by one, in magazines
- * and through the depots, against a list of those that are out. Each carries its own mark, so one
- * that is handed out twice shows.
+ * The mcentral: objects of all classes and shards go out and come back, one by one and many at a
+ * time, against a list of those that are out. Each carries its own mark, so one that is handed out
+ * twice shows.
  */
 #include "fuzz.h"
 
 #include <sys/single_threaded.h>
 
-#include "depot.h"
 #include "magazine.h"
 #include "mcentral.h"
 #include "mheap.h"
@@ -80,45 +79,9 @@ static void give_objects(unsigned class, unsigned n, size_t from, size_t step) {
     }
 }
 
-static void give_magazine(unsigned class, unsigned n, size_t from) {
-    void *objects[MAGAZINE_MOST];
-    n = gather(class, objects, n, from, 1);
-    struct magazine *full = n > 0 ? magazine_create() : NULL, *empty = NULL;
-    if (full == NULL) {
-        return;
-    }
-    magazine_set_capacity(full, n);
-    for (unsigned i = 0; i < n; i++) {
-        magazine_push(full, objects[i]);
-    }
-    if (!depot_put(class, full, &empty)) {
-        mcentral_give(class, magazine_lowest(full), full->count, "free");
-        empty = full;
-    }
-    if (empty != NULL) {
-        magazine_destroy(empty);
-    }
-}
-
-static void take_magazine(unsigned shard, unsigned class) {
-    struct magazine *full = depot_take(shard, class, NULL);
-    if (full == NULL) {
-        return;
-    }
-    while (full->count > 0) {
-        void *object = magazine_pop(full);
-        if (count < OBJECTS) {
-            add(class, object);
-        } else {
-            mcentral_give(class, &object, 1, "free");
-        }
-    }
-    magazine_destroy(full);
-}
-
 static void check_class(unsigned class) {
     struct mcentral_stats stats = mcentral_get_stats(class);
-    REQUIRE(stats.out - depot_bytes(class) == count_of(class) * class_to_size[class]);
+    REQUIRE(stats.out == count_of(class) * class_to_size[class]);
     REQUIRE(stats.out <= stats.spans);
     REQUIRE(mcentral_is_valid(class));
 }
@@ -132,23 +95,19 @@ static void step(struct input *input) {
         check_class(class);
         break;
     case 1:
-        depot_trim(shard, class);
+        mcentral_trim(shard, class);
         break;
     case 2:
-        depot_begin_trim();
-        while (depot_trim_some()) {
+        mcentral_begin_trim();
+        while (mcentral_trim_some()) {
         }
         break;
     case 3:
-        depot_release_all();
+        mcentral_trim_all();
         break;
     case 4:
     case 5:
-        give_magazine(class, n, take(input, 2));
-        break;
     case 6:
-        take_magazine(shard, class);
-        break;
     case 7:
     case 8:
     case 9:
@@ -180,7 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         check_class(classes[i]);
     }
-    depot_release_all();
+    mcentral_trim_all();
     REQUIRE(mheap_get_stats().in_use == 0 && mheap_is_valid());
     return 0;
 }

@@ -3,7 +3,6 @@
 #include "support.h"
 
 #include "alloc.h"
-#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
@@ -148,7 +147,7 @@ TEST_IN_CHILD(flush_gives_everything_back) {
     CHECK(cached_bytes() > 0);
     mcache_flush(thread_cache());
     CHECK(cached_bytes() == 0);
-    depot_release_all();
+    mcentral_trim_all();
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         CHECK(mcentral_get_stats(class).out == 0 && loaded(class) == NULL);
     }
@@ -262,7 +261,7 @@ TEST_IN_CHILD(a_thread_that_only_frees) {
     free_all(SIZE, MANY);
     CHECK(cached_bytes() <= (size_t)2 * MAGAZINE_MOST * SIZE);
     mcache_flush(thread_cache());
-    depot_release_all();
+    mcentral_trim_all();
     CHECK(mcentral_get_stats(size_class(SIZE)).out == 0);
 }
 

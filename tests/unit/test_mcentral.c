@@ -40,9 +40,7 @@ static void idle_thread(unsigned index) {
 }
 
 static void check_empty(unsigned class) {
-    for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
-        mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
-    }
+    mcentral_trim_all();
     struct mcentral_stats stats = mcentral_get_stats(class);
     CHECK(stats.out == 0 && stats.spans == 0 && stats.span_count == 0);
     CHECK(mcentral_is_valid(class));
@@ -186,6 +184,37 @@ TEST_IN_CHILD(few_empty_spans_stay) {
     CHECK(mheap_get_stats().in_use == 8 * PAGE_SIZE);
     mcentral_reclaim(SIZE_MAX);
     CHECK(mheap_get_stats().in_use == PAGE_SIZE); /* the last stays */
+    check_empty(CLASS(64));
+}
+
+/* No call gives back more than a call may, and what is left is for the next ones. */
+TEST_IN_CHILD(rounds_are_of_several_calls) {
+    enum { SPANS = 200, AT_ONCE = 256, CLASSES = 4 };
+    static const size_t sizes[CLASSES] = {256, 512, 1024, 2048};
+    static void *objects[CLASSES][SPANS * (PAGE_SIZE / 256)];
+    (void)unused;
+    run_threads(1, idle_thread);
+    for (unsigned i = 0; i < CLASSES; i++) {
+        take(CLASS(sizes[i]), objects[i], SPANS * (unsigned)(PAGE_SIZE / sizes[i]));
+    }
+    for (unsigned i = 0; i < CLASSES; i++) {
+        give_one_by_one(CLASS(sizes[i]), objects[i], SPANS * (unsigned)(PAGE_SIZE / sizes[i]));
+    }
+    size_t left = mheap_get_stats().in_use / PAGE_SIZE;
+    CHECK(left >= (size_t)SPANS * CLASSES);
+    CHECK(!mcentral_trim_some()); /* none is under way */
+    CHECK(mheap_get_stats().in_use / PAGE_SIZE == left);
+    mcentral_begin_trim();
+    for (bool more = true; more;) {
+        more = mcentral_trim_some();
+        size_t now = mheap_get_stats().in_use / PAGE_SIZE;
+        CHECK(left - now < AT_ONCE + SPANS + 8 && (left - now >= AT_ONCE || !more));
+        left = now;
+        if (more) {
+            mcentral_begin_trim(); /* does nothing */
+        }
+    }
+    CHECK(left == 0);
     check_empty(CLASS(64));
 }
 
@@ -409,6 +438,7 @@ int main(void) {
         cmocka_unit_test(empty_spans_wait_for_others),
         cmocka_unit_test(empty_spans_of_few_objects_stay),
         cmocka_unit_test(few_empty_spans_stay),
+        cmocka_unit_test(rounds_are_of_several_calls),
         cmocka_unit_test(spans_move_between_shards),
         cmocka_unit_test(shards_that_only_take_over_count),
         cmocka_unit_test(objects_return_to_their_shards),

@@ -12,7 +12,6 @@
 #include "alloc.h"
 #include "emergency.h"
 #include "goalloc.h"
-#include "depot.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "stats.h"
@@ -153,7 +152,7 @@ TEST_IN_CHILD(caches_go_back_at_the_end) {
         stats_get(&stats);
         CHECK(stats.threads == 0 && stats.thread_cache == 0 && stats.allocated == 0);
     }
-    depot_release_all();
+    mcentral_trim_all();
     CHECK(mheap_get_stats().in_use == 0);
 }
 
