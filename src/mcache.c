@@ -181,6 +181,7 @@ static void reset_bin(struct mcache *cache, unsigned class) {
     destroy_magazine(class, &bin->spare);
     cache->spent -= magazine_cost(bin->capacity, class);
     bin->capacity = 0;
+    bin->taken = false;
 }
 
 /* Gives back what a thread left behind that is not in this child of a fork. */
@@ -288,6 +289,7 @@ void *mcache_refill(struct mcache *cache, unsigned class) {
     void *object = NULL;
     unload(cache, class);
     count_operation(cache, class);
+    bin->taken = true;
     drain(bin, class);
     if (bin->loaded == NULL && !start_bin(cache, class)) {
         return take_one(class);
@@ -332,26 +334,27 @@ static void share(struct magazine *loaded, struct magazine *full) {
     }
 }
 
-/* The loaded magazine is full; afterwards it has room, or is NULL. */
+/* The loaded magazine is full; afterwards it has room. A thread that only frees gets no spare one:
+ * no malloc would ever come for what is in it. */
 static void unfill(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    bool both = bin->spare != NULL && magazine_is_full(bin->spare);
     if (bin->loaded->capacity < bin->capacity) {
         magazine_set_capacity(bin->loaded, bin->capacity);
         return;
     }
-    if (both) {
-        grow_capacity(cache, class);
-        give_back(class, bin->spare);
-    } else if (bin->spare == NULL) {
+    if (bin->spare == NULL && bin->taken) {
         bin->spare = magazine_create();
     }
-    swap(bin);
-    if (bin->loaded == NULL) {
-        return;
+    bool full = bin->spare == NULL || magazine_is_full(bin->spare);
+    if (bin->spare != NULL) {
+        swap(bin);
+    }
+    if (full) {
+        grow_capacity(cache, class);
+        give_back(class, bin->loaded);
     }
     magazine_set_capacity(bin->loaded, bin->capacity);
-    if (!both) {
+    if (!full) {
         share(bin->loaded, bin->spare);
     }
 }

@@ -39,7 +39,8 @@ struct bin {
     struct magazine *loaded;
     struct magazine *spare;
     uint8_t capacity; /* of the next magazine that starts empty; 0: the bin is unused */
-    bool used;        /* on the slow path, since the last sweep */
+    bool used : 1;    /* on the slow path, since the last sweep */
+    bool taken : 1;   /* malloc has missed here */
     uint16_t drained; /* when it was looked at for spans to drain: mheap_taken, in DRAIN_EVERY */
     uint32_t top;     /* the low half of the class's top at that sweep; 0: nothing loaded */
 };
