@@ -112,11 +112,11 @@ static void give_back(unsigned class, struct magazine *magazine) {
 /* ---- capacity ---- */
 
 /* Of a class that begins: 8, so that a thread which uses a class once sets nothing much aside.
- * Fewer of more than 256 bytes; 16 of 8 bytes, which is a pair of cache lines: processors fetch
+ * Fewer of more than 128 bytes; 16 of 8 bytes, which is a pair of cache lines: processors fetch
  * them together, and two threads must not share one. */
 static unsigned first_capacity(size_t size) {
     size_t most = max_size(8, 2 * CACHE_LINE / size);
-    return (unsigned)max_size(1, min_size(2 * KIB / size, most));
+    return (unsigned)max_size(1, min_size(KIB / size, most));
 }
 
 /* What a bin with two magazines of so many objects may hold. */
