@@ -7,11 +7,7 @@
 #include "options.h"
 #include "os.h"
 #include "pagemap.h"
-
-/* A growth step is an eighth of the heap within these bounds: few system calls for a large heap,
- * few opened pages for a small one. */
-#define GROW_LEAST MIB
-#define GROW_MOST (64 * MIB)
+#include "run.h"
 
 /* The least block that has others' pages given back; for less the calls take too long. */
 #define SURPLUS_FROM MIB
@@ -22,9 +18,6 @@
 /* Of system calls that give pages back, one that is refused counts as so many: memory that is
  * locked stays refused. */
 enum { REFUSED_AS = 32 };
-
-/* How many runs are looked at for one that an aligned block fits into. */
-enum { ALIGNED_RUNS_MOST = 64 };
 
 static struct lock heap_lock = LOCK_INIT;
 static size_t pages_in_use;
@@ -40,141 +33,17 @@ static _Atomic size_t lead_lines;  /* of all large blocks */
 /* Over how many cache lines a block's start is spread at most. */
 #define PLACES (4 * KIB / CACHE_LINE)
 
-/* Pages of one arena. */
-struct run {
-    struct arena *arena;
-    size_t page;
-    size_t pages;
-    size_t dirty; /* how many of them */
-};
+/* ---- counts and pages, with the lock held ---- */
 
-/* ---- runs, with the lock held ---- */
-
-/* Where in the run at `page` an aligned one begins; align counts bytes. */
-static size_t align_page(const struct arena *arena, size_t page, size_t align) {
-    uintptr_t address = align_up(arena_address(arena, page), align);
-    return arena_page(arena, address);
-}
-
-/* The pages to search for so that n aligned ones lie within. */
-static size_t pages_with_slack(size_t n, size_t align) {
-    return align <= PAGE_SIZE ? n : n + (align >> PAGE_SHIFT) - 1;
-}
-
-/* Returns how many of the pages were dirty. */
-static size_t take_pages_locked(struct arena *arena, size_t page, size_t n) {
-    size_t dirty = pagemap_take(&arena->pages, page, n);
+/* So many of the pages that were taken are dirty. */
+static void note_taken_locked(size_t dirty) {
     pages_dirty -= dirty;
     dirty_low = min_size(dirty_low, pages_dirty);
-    return dirty;
 }
 
 static void give_pages_locked(struct arena *arena, size_t page, size_t n, bool dirty) {
     pagemap_give(&arena->pages, page, n, dirty);
     pages_dirty += dirty ? n : 0;
-}
-
-/* Of the last runs one that n aligned pages lie in. */
-static size_t find_last_aligned_locked(struct arena *arena, enum page_set set, size_t n,
-                                       size_t align) {
-    size_t below = SIZE_MAX, pages;
-    for (unsigned i = 0; i < ALIGNED_RUNS_MOST && below > 0; i++) {
-        below = pagemap_last_run(&arena->pages, set, below, &pages);
-        if (below == PAGEMAP_NONE) {
-            break;
-        }
-        size_t page = align_page(arena, below, align);
-        if (page + n <= below + pages) {
-            return page;
-        }
-    }
-    return PAGEMAP_NONE;
-}
-
-/* The first run that is long enough often is where an aligned block of this size was; only if it is
- * not does the search count on the worst. */
-static size_t find_aligned_locked(struct arena *arena, enum page_set set, size_t n, size_t align) {
-    size_t page = pagemap_find(&arena->pages, set, n);
-    if (page == PAGEMAP_NONE || align_page(arena, page, align) == page) {
-        return page;
-    }
-    page = pagemap_find(&arena->pages, set, pages_with_slack(n, align));
-    return page == PAGEMAP_NONE ? find_last_aligned_locked(arena, set, n, align)
-                                : align_page(arena, page, align);
-}
-
-/* `least` pages, or twice as many, or more, up to `most`, where so many follow. */
-static bool take_from_locked(struct arena *arena, enum page_set set, size_t least, size_t most,
-                             size_t align, struct run *out) {
-    size_t page = find_aligned_locked(arena, set, least, align), n = least;
-    if (page == PAGEMAP_NONE) {
-        return false;
-    }
-    if (most > least) {
-        n = (uint32_t)pagemap_run_at(&arena->pages, set, page, most) / (uint32_t)least * least;
-    }
-    *out = (struct run){arena, page, n, take_pages_locked(arena, page, n)};
-    return true;
-}
-
-static bool take_locked(enum page_set set, size_t least, size_t most, size_t align,
-                        struct run *out) {
-    for (unsigned i = 0; i < arena_count(); i++) {
-        if (take_from_locked(&arenas[i], set, least, most, align, out)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Takes [page, end), which are free up to the frontier, and new behind it. The bits of new pages
- * that are taken say so already: of those of a block of gigabytes none is touched. */
-static bool take_beyond_locked(struct arena *arena, size_t page, size_t end, size_t *dirty) {
-    size_t frontier = arena_opened(arena) >> PAGE_SHIFT;
-    size_t need = align_up((end - frontier) << PAGE_SHIFT, ARENA_GRAIN);
-    size_t step = min_size(max_size(arena_opened(arena) / 8, GROW_LEAST), GROW_MOST);
-    if (!arena_grow(arena, need, align_down(step, ARENA_GRAIN))) {
-        return false;
-    }
-    size_t opened = arena_opened(arena) >> PAGE_SHIFT;
-    *dirty = page < frontier ? take_pages_locked(arena, page, frontier - page) : 0;
-    if (page > frontier) {
-        give_pages_locked(arena, frontier, page - frontier, false);
-    }
-    if (end < opened) {
-        give_pages_locked(arena, end, opened - end, false);
-    }
-    return true;
-}
-
-/* The free pages at the frontier are a part of the run. */
-static bool take_new_from_locked(struct arena *arena, size_t n, size_t align, struct run *out) {
-    size_t frontier = arena_opened(arena) >> PAGE_SHIFT;
-    size_t tail = pagemap_run_before(&arena->pages, PAGES_FREE, frontier, n - 1);
-    size_t page = align_page(arena, frontier - tail, align);
-    *out = (struct run){arena, page, n, 0};
-    return take_beyond_locked(arena, page, page + n, &out->dirty);
-}
-
-static bool take_new_locked(size_t n, size_t align, struct run *out) {
-    unsigned count = arena_count();
-    if (count > 0 && take_new_from_locked(&arenas[count - 1], n, align, out)) {
-        return true;
-    }
-    if (!arena_add(pages_with_slack(n, align) << PAGE_SHIFT)) {
-        return false;
-    }
-    if (take_new_from_locked(&arenas[count], n, align, out)) {
-        return true;
-    }
-    arena_remove_last();
-    return false;
-}
-
-/* Pages that are backed by memory come first; then free ones, then new ones. */
-static bool take_any_locked(size_t least, size_t most, size_t align, struct run *out) {
-    return take_locked(PAGES_DIRTY, least, most, align, out) ||
-           take_locked(PAGES_FREE, least, most, align, out) || take_new_locked(most, align, out);
 }
 
 /* ---- giving back ---- */
@@ -206,7 +75,7 @@ static size_t release_last(struct arena *arena, size_t *below, size_t most, bool
     n = min_size(n, most);
     bool whole = n > 0 && shrink_to_system_pages(arena, &page, &n);
     if (whole) {
-        take_pages_locked(arena, page, n);
+        note_taken_locked(pagemap_take(&arena->pages, page, n));
         pages_leaving += n;
     }
     if (whole && to_stay) {
@@ -266,7 +135,7 @@ static bool is_large(struct contents contents) {
 
 /* What another thread is giving back to the system can be had a moment later. */
 static bool take_any_in_the_end_locked(size_t least, size_t most, size_t align, struct run *run) {
-    while (!take_any_locked(least, most, align, run)) {
+    while (!run_take_any(least, most, align, run)) {
         if (pages_leaving == 0) {
             return false;
         }
@@ -280,9 +149,10 @@ static bool take_any_in_the_end_locked(size_t least, size_t most, size_t align, 
 static bool take_run(size_t least, size_t most, struct contents contents, size_t align,
                      enum mheap_pages which, struct run *run) {
     lock_acquire(&heap_lock);
-    bool taken = which == MHEAP_BACKED ? take_locked(PAGES_DIRTY, least, most, align, run)
+    bool taken = which == MHEAP_BACKED ? run_take(PAGES_DIRTY, least, most, align, run)
                                        : take_any_in_the_end_locked(least, most, align, run);
     if (taken) {
+        note_taken_locked(run->dirty);
         count_locked(run->pages, is_large(contents));
     }
     lock_release(&heap_lock);
@@ -461,15 +331,11 @@ void mheap_free_small(struct span *list) {
 }
 
 static bool grow_span_locked(struct arena *arena, size_t page, size_t extra) {
-    size_t frontier = arena_opened(arena) >> PAGE_SHIFT, dirty;
-    if (!pagemap_is_free(&arena->pages, page, min_size(extra, frontier - page))) {
+    struct run run;
+    if (!run_take_at(arena, page, extra, &run)) {
         return false;
     }
-    if (page + extra <= frontier) {
-        take_pages_locked(arena, page, extra);
-    } else if (!take_beyond_locked(arena, page, page + extra, &dirty)) {
-        return false;
-    }
+    note_taken_locked(run.dirty);
     pages_in_use += extra;
     in_use_high = max_size(in_use_high, pages_in_use);
     pages_large += extra;
