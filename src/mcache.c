@@ -334,8 +334,8 @@ static void share(struct magazine *loaded, struct magazine *full) {
     }
 }
 
-/* The loaded magazine is full; afterwards it has room. A thread that only frees gets no spare one:
- * no malloc would ever come for what is in it. */
+/* The loaded magazine is full; afterwards it has room. As long as no malloc has missed, as in a
+ * thread that only frees, there is no spare one: nobody has asked for what would be in it. */
 static void unfill(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
     if (bin->loaded->capacity < bin->capacity) {

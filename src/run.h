@@ -1,7 +1,7 @@
 /*
- * A run: free pages in a row, of one arena. These find one that is long enough, first fit by
- * address, and take it. Whoever calls them holds the lock of the page heap, and counts what is
- * dirty. See mheap.h and README.md.
+ * A run: pages in a row, of one arena. These find free ones, first fit by address, and take them.
+ * Whoever calls them holds the lock of the page heap, and counts what is dirty. False: there are
+ * none, and no page has changed. See mheap.h and README.md.
  */
 #ifndef GOALLOC_RUN_H
 #define GOALLOC_RUN_H
@@ -21,8 +21,7 @@ struct run {
 
 /*
  * Takes pages of the set at a multiple of align bytes, a power of two: `least`, or twice as many,
- * or more, up to `most`, a multiple, where so many follow. False: there are none, and nothing has
- * changed.
+ * or more, up to `most`, a multiple, where so many follow.
  */
 bool run_take(enum page_set set, size_t least, size_t most, size_t align, struct run *out);
 
