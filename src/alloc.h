@@ -54,10 +54,11 @@ ALWAYS_INLINE bool alloc_try_free(void *pointer) {
     }
     unsigned class = arena_page_class(&arenas[0], offset >> PAGE_SHIFT);
     uintptr_t top = mcache_front.top[class];
-    if (UNLIKELY(top % MAGAZINE_BYTES == 0)) {
+    char *base = mcache_base();
+    if (UNLIKELY(*(void **)(void *)&base[top] == NULL)) {
         return false;
     }
-    char *base = mcache_base();
+    base = mcache_separate(base);
     if (UNLIKELY(*(void **)(void *)&base[top - sizeof(void *)] == pointer)) {
         return false;
     }

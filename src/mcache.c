@@ -9,6 +9,7 @@
 
 #include "fatal.h"
 #include "fixalloc.h"
+#include "magazine.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
@@ -30,7 +31,7 @@ enum { FIRST_THREADS = 16 };
 
 _Thread_local struct mcache_front mcache_front;
 
-__attribute__((aligned(MAGAZINE_BYTES))) const struct magazine mcache_no_magazine = {0};
+const void *const mcache_no_magazine[2] = {NULL, NULL};
 
 static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
 static struct fixalloc hidden_pool = FIXALLOC_INIT(sizeof(struct mcache_front), CACHE_LINE);
@@ -76,52 +77,49 @@ static void destroy_front(struct mcache_front *front) {
 /* ---- magazines at rest and in use ---- */
 
 static void unload(struct mcache *cache, unsigned class) {
-    struct magazine *loaded = cache->bins[class].loaded;
+    struct magazine *magazine = cache->bins[class].magazine;
     uintptr_t top = cache->front->top[class];
     cache->front->top[class] = 0;
     atomic_signal_fence(memory_order_seq_cst);
-    if (loaded != NULL && top != 0) {
-        loaded->count = (uint32_t)(mcache_slot(top) - magazine_lowest(loaded));
+    if (magazine != NULL && top != 0) {
+        magazine->count = (uint32_t)(mcache_slot(top) - magazine_lowest(magazine));
     }
 }
 
 static void load(struct mcache *cache, unsigned class) {
     atomic_signal_fence(memory_order_seq_cst);
-    cache->front->top[class] = mcache_top(magazine_top(cache->bins[class].loaded));
+    cache->front->top[class] = mcache_top(magazine_top(cache->bins[class].magazine));
 }
 
 /* The shard that serves the class: the thread's own once the class is hot. */
 static unsigned home(const struct mcache *cache, unsigned class) {
-    bool hot = magazine_is_largest(cache->bins[class].capacity, class_to_size[class]);
-    return hot ? cache->shard : 0;
+    unsigned capacity = cache->bins[class].magazine->capacity;
+    return magazine_is_largest(capacity, class_to_size[class]) ? cache->shard : 0;
 }
 
-static void swap(struct bin *bin) {
-    struct magazine *magazine = bin->loaded;
-    bin->loaded = bin->spare;
-    bin->spare = magazine;
+/* The n that were freed longest ago. */
+static void give_back(unsigned class, struct magazine *magazine, uint32_t n) {
+    mcentral_give(class, magazine_lowest(magazine), n, "free");
+    magazine_drop_lowest(magazine, n);
 }
 
-static void give_back(unsigned class, struct magazine *magazine) {
-    if (magazine->count > 0) {
-        mcentral_give(class, magazine_lowest(magazine), magazine->count, "free");
-        magazine->count = 0;
+static_assert((int)MAGAZINE_MOST / 2 <= (int)MCENTRAL_MOST, "half of one goes back at once");
+
+static void destroy_magazine(unsigned class, struct magazine *magazine) {
+    while (magazine->count > 0) {
+        give_back(class, magazine, (uint32_t)min_size(magazine->count, MCENTRAL_MOST));
     }
+    magazine_destroy(magazine);
 }
 
 /* ---- capacity ---- */
 
-/* Of a class that begins: 8, so that a thread which uses a class once sets nothing much aside.
- * Fewer of more than 128 bytes; 16 of 8 bytes, which is a pair of cache lines: processors fetch
- * them together, and two threads must not share one. */
+/* Twice what a thread gets at first: 8, so that one which uses a class once sets nothing much
+ * aside. Fewer of more than 128 bytes; 16 of 8 bytes, which is a pair of cache lines: processors
+ * fetch them together, and two threads must not share one. */
 static unsigned first_capacity(size_t size) {
     size_t most = max_size(8, 2 * CACHE_LINE / size);
-    return (unsigned)max_size(1, min_size(KIB / size, most));
-}
-
-/* What a bin with two magazines of so many objects may hold. */
-static size_t magazine_cost(unsigned capacity, unsigned class) {
-    return 2 * (size_t)capacity * class_to_size[class];
+    return 2 * (unsigned)max_size(1, min_size(KIB / size, most));
 }
 
 static bool ask_for_budget(struct mcache *cache, size_t more) {
@@ -143,52 +141,69 @@ static void return_budget(const struct mcache *cache) {
     atomic_fetch_sub_explicit(&extra_budget, cache->budget - own, memory_order_relaxed);
 }
 
-/* More capacity for the bin, if the budget allows. */
-static bool set_capacity(struct mcache *cache, unsigned class, unsigned capacity) {
-    struct bin *bin = &cache->bins[class];
-    size_t cost = magazine_cost(capacity - bin->capacity, class);
-    if (cache->spent + cost > cache->budget && !ask_for_budget(cache, cost)) {
+static bool spend(struct mcache *cache, size_t bytes) {
+    if (cache->spent + bytes > cache->budget && !ask_for_budget(cache, bytes)) {
         return false;
     }
-    cache->spent += cost;
-    bin->capacity = (uint8_t)capacity;
+    cache->spent += bytes;
     return true;
 }
 
-/* The class begins, or it missed: its next magazine may be twice as large. Without budget for a
- * first one the capacity stays 0, and the class is served object by object. */
-static void grow_capacity(struct mcache *cache, unsigned class) {
-    unsigned capacity = cache->bins[class].capacity;
-    size_t size = class_to_size[class];
-    if (!magazine_is_largest(capacity, size)) {
-        unsigned wanted = capacity == 0 ? first_capacity(size) : 2 * capacity;
-        set_capacity(cache, class, (unsigned)min_size(wanted, magazine_capacity_most(size)));
-    }
+static void unspend(struct mcache *cache, const struct magazine *magazine, unsigned class) {
+    cache->spent -= magazine->capacity * class_to_size[class];
 }
 
-static void destroy_magazine(unsigned class, struct magazine **magazine) {
-    if (*magazine != NULL) {
-        give_back(class, *magazine);
-        magazine_destroy(*magazine);
-        *magazine = NULL;
+/* A thread that only frees gets half of the largest magazine, since nobody asks for what is in
+ * it. */
+static unsigned part_of_most(const struct bin *bin) {
+    return bin->taken ? 1 : 2;
+}
+
+static bool is_largest(const struct bin *bin, unsigned class) {
+    unsigned capacity = bin->magazine != NULL ? bin->magazine->capacity : 0;
+    return magazine_is_largest(part_of_most(bin) * (capacity + 1) - 1, class_to_size[class]);
+}
+
+/* Gets a first magazine, or one of twice the capacity. False: no budget or no memory for it. */
+static bool grow(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    struct magazine *old = bin->magazine;
+    size_t size = class_to_size[class], now = old != NULL ? old->capacity : 0;
+    size_t most = magazine_capacity_most(size) / part_of_most(bin);
+    size_t capacity = min_size(now == 0 ? first_capacity(size) : 2 * now, most);
+    if (!spend(cache, (capacity - now) * size)) {
+        return false;
     }
+    struct magazine *magazine = magazine_create((unsigned)capacity);
+    if (magazine == NULL) {
+        cache->spent -= (capacity - now) * size;
+        return false;
+    }
+    if (old != NULL) {
+        magazine_move(magazine, old);
+        magazine_destroy(old);
+    }
+    bin->magazine = magazine;
+    return true;
 }
 
 static void reset_bin(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
     unload(cache, class);
-    destroy_magazine(class, &bin->loaded);
-    destroy_magazine(class, &bin->spare);
-    cache->spent -= magazine_cost(bin->capacity, class);
-    bin->capacity = 0;
+    if (bin->magazine != NULL) {
+        unspend(cache, bin->magazine, class);
+        destroy_magazine(class, bin->magazine);
+        bin->magazine = NULL;
+    }
     bin->taken = false;
 }
 
 /* Gives back what a thread left behind that is not in this child of a fork. */
 static SLOW_PATH void destroy_abandoned(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        destroy_magazine(class, &cache->bins[class].loaded);
-        destroy_magazine(class, &cache->bins[class].spare);
+        if (cache->bins[class].magazine != NULL) {
+            destroy_magazine(class, cache->bins[class].magazine);
+        }
     }
     largecache_flush(&cache->large);
     stackcache_destroy(cache->stacks);
@@ -203,7 +218,7 @@ static void sweep(struct mcache *cache) {
         struct bin *bin = &cache->bins[class];
         uint32_t top = (uint32_t)cache->front->top[class];
         if (!bin->used && bin->top == top) {
-            if (bin->loaded != NULL || bin->spare != NULL) {
+            if (bin->magazine != NULL) {
                 reset_bin(cache, class);
             }
             mcentral_trim(cache->shard, class);
@@ -240,38 +255,16 @@ static void drain(struct bin *bin, unsigned class) {
     }
 }
 
-/* The first allocation of the class. */
-static bool start_bin(struct mcache *cache, unsigned class) {
-    struct bin *bin = &cache->bins[class];
-    if (bin->capacity == 0) {
-        grow_capacity(cache, class);
+/* The magazine is empty; half of it has objects afterwards, if there is memory. */
+static void fill(const struct mcache *cache, unsigned class) {
+    struct magazine *magazine = cache->bins[class].magazine;
+    unsigned want = (unsigned)max_size(magazine->capacity / 2, 1);
+    void **end = magazine_lowest(magazine) + want;
+    unsigned got = mcentral_take(home(cache, class), class, end, want);
+    magazine->count = want;
+    if (got < want) {
+        magazine_drop_lowest(magazine, want - got);
     }
-    bin->loaded = bin->capacity > 0 ? magazine_create() : NULL;
-    return bin->loaded != NULL;
-}
-
-static bool refill_from_spans(struct mcache *cache, unsigned class) {
-    struct bin *bin = &cache->bins[class];
-    unsigned got =
-        mcentral_take(home(cache, class), class, magazine_end(bin->loaded), bin->capacity);
-    if (got == 0) {
-        return false;
-    }
-    bin->loaded->count = got;
-    bin->loaded->capacity = got;
-    magazine_lowest(bin->loaded)[-1] = NULL;
-    grow_capacity(cache, class);
-    return true;
-}
-
-/* The loaded magazine is empty; it has objects afterwards, if there is memory. */
-static bool reload(struct mcache *cache, unsigned class) {
-    struct bin *bin = &cache->bins[class];
-    if (bin->spare != NULL && bin->spare->count > 0) {
-        swap(bin);
-        return true;
-    }
-    return refill_from_spans(cache, class);
 }
 
 static void *take_one(unsigned class) {
@@ -280,117 +273,102 @@ static void *take_one(unsigned class) {
     return object;
 }
 
+/* The magazine may have objects all the same: a handler of C++'s new has freed some. */
+static void *take(struct mcache *cache, unsigned class) {
+    const struct bin *bin = &cache->bins[class];
+    if (!is_largest(bin, class)) {
+        grow(cache, class);
+    }
+    if (bin->magazine == NULL) {
+        return take_one(class);
+    }
+    if (bin->magazine->count == 0) {
+        fill(cache, class);
+    }
+    void *object = bin->magazine->count > 0 ? magazine_pop(bin->magazine) : NULL;
+    load(cache, class);
+    return object;
+}
+
 void *mcache_refill(struct mcache *cache, unsigned class) {
     if (UNLIKELY(cache == NULL)) {
         return take_one(class);
     }
     struct bin *bin = &cache->bins[class];
-    struct magazine *foreign = bin->loaded == NULL ? bin->spare : NULL;
-    void *object = NULL;
+    struct magazine *foreign = cache->front->top[class] == 0 ? bin->magazine : NULL;
+    bin->magazine = foreign != NULL ? NULL : bin->magazine;
     unload(cache, class);
     count_operation(cache, class);
     bin->taken = true;
     drain(bin, class);
-    if (bin->loaded == NULL && !start_bin(cache, class)) {
-        return take_one(class);
-    }
-    bin->spare = foreign != NULL ? NULL : bin->spare;
-    if (bin->loaded->count > 0 || reload(cache, class)) {
-        object = magazine_pop(bin->loaded);
-    }
-    destroy_magazine(class, &foreign); /* only now, or they would have come back at once */
-    if (bin->loaded->capacity > 0) {
-        load(cache, class);
+    void *object = take(cache, class);
+    if (foreign != NULL) { /* only now, or its objects would have come back at once */
+        unspend(cache, foreign, class);
+        destroy_magazine(class, foreign);
     }
     return object;
 }
 
 /* ---- overflow ---- */
 
-/* A free before the first allocation of the class. False: no room there (any more). */
-static bool collect_foreign(struct mcache *cache, unsigned class, void *object) {
-    struct bin *bin = &cache->bins[class];
-    if (bin->spare == NULL) {
-        grow_capacity(cache, class);
-        bin->spare = bin->capacity > 0 ? magazine_create() : NULL;
-        if (bin->spare == NULL) {
-            return false;
-        }
-        magazine_set_capacity(bin->spare, bin->capacity);
+/* Half of the full magazine goes back. If what was on top after the last time is not there any
+ * more, malloc has taken of the class since. */
+static void give_half(struct bin *bin, unsigned class) {
+    struct magazine *magazine = bin->magazine;
+    uint32_t rest = magazine->count - magazine->count / 2;
+    void **top = magazine_lowest(magazine) + rest - 1;
+    if (*top != bin->kept) {
+        drain(bin, class);
     }
-    if (bin->spare->count == bin->spare->capacity) {
-        return false;
-    }
-    magazine_push(bin->spare, object);
-    return true;
+    give_back(class, magazine, magazine->count / 2);
+    bin->kept = *top;
 }
 
-/* Half of the full magazine's objects, or fewer where the other has some, move to the loaded one:
- * a program that goes up and down by a few here is to find both objects and room in it. */
-static void share(struct magazine *loaded, struct magazine *full) {
-    uint32_t half = full->count / 2;
-    if (loaded->count < half) {
-        magazine_move(loaded, full, half - loaded->count);
-    }
-}
-
-/* The loaded magazine is full; afterwards it has room. As long as no malloc has missed, as in a
- * thread that only frees, there is no spare one: nobody has asked for what would be in it. */
-static void unfill(struct mcache *cache, unsigned class) {
+/* The magazine is full; afterwards it has room. Where nobody takes, all goes back. */
+static void make_room(struct mcache *cache, unsigned class) {
     struct bin *bin = &cache->bins[class];
-    if (bin->loaded->capacity < bin->capacity) {
-        magazine_set_capacity(bin->loaded, bin->capacity);
+    if (!is_largest(bin, class) && grow(cache, class)) {
         return;
     }
-    if (bin->spare == NULL && bin->taken) {
-        bin->spare = magazine_create();
-    }
-    bool full = bin->spare == NULL || magazine_is_full(bin->spare);
-    if (bin->spare != NULL) {
-        swap(bin);
-    }
-    if (full) {
-        grow_capacity(cache, class);
-        give_back(class, bin->loaded);
-    }
-    magazine_set_capacity(bin->loaded, bin->capacity);
-    if (!full) {
-        share(bin->loaded, bin->spare);
+    if (bin->taken) {
+        give_half(bin, class);
+    } else {
+        give_back(class, bin->magazine, bin->magazine->count);
     }
 }
 
+/* As long as the class has not been allocated of, its objects are collected in a magazine that is
+ * not loaded. Once that is full, this is a thread that frees what others allocate. */
 void mcache_overflow(struct mcache *cache, unsigned class, void *object, const char *call) {
     if (UNLIKELY(cache == NULL)) {
         mcentral_give(class, &object, 1, call);
         return;
     }
     struct bin *bin = &cache->bins[class];
-    if (cache->front->top[class] != 0 && mcache_slot(cache->front->top[class])[-1] == object) {
+    uintptr_t top = cache->front->top[class];
+    if (top != 0 && mcache_slot(top)[-1] == object) {
         fatal_misuse(call, object, "double free of a %u-byte object", class_to_size[class]);
     }
     unload(cache, class);
     count_operation(cache, class);
-    if (bin->loaded == NULL) {
-        if (collect_foreign(cache, class, object)) {
-            return;
-        }
-        swap(bin); /* a thread that frees and does not allocate: the usual way from here on */
-    }
-    if (bin->loaded != NULL && bin->loaded->count == bin->loaded->capacity) {
-        unfill(cache, class);
-    }
-    if (bin->loaded == NULL) {
+    if (bin->magazine == NULL && !grow(cache, class)) {
         mcentral_give(class, &object, 1, call);
         return;
     }
-    magazine_push(bin->loaded, object);
-    load(cache, class);
+    bool foreign = top == 0 && !magazine_is_full(bin->magazine);
+    if (magazine_is_full(bin->magazine)) {
+        make_room(cache, class);
+    }
+    magazine_push(bin->magazine, object);
+    if (!foreign) {
+        load(cache, class);
+    }
 }
 
 /* ---- without the fast paths ---- */
 
 static void swap_with_random(struct mcache *cache, unsigned class, void **last, uint32_t random) {
-    void **lowest = magazine_lowest(cache->bins[class].loaded);
+    void **lowest = magazine_lowest(cache->bins[class].magazine);
     void **other = lowest + ((uint64_t)random * (uint64_t)(last + 1 - lowest) >> 32);
     void *object = *last;
     *last = *other;
@@ -414,7 +392,7 @@ void *mcache_pop(struct mcache *cache, unsigned class, uint32_t random) {
 }
 
 void mcache_push(struct mcache *cache, unsigned class, void *object, const char *call) {
-    if (cache == NULL || cache->front->top[class] % MAGAZINE_BYTES == 0) {
+    if (cache == NULL || *mcache_slot(cache->front->top[class]) == NULL) {
         mcache_overflow(cache, class, object, call);
     } else {
         *mcache_slot(cache->front->top[class]) = object;

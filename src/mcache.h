@@ -1,18 +1,15 @@
 /*
- * A thread's cache: per class a loaded magazine, which malloc and free work on without a lock, and
- * a spare one behind it, so that a program that goes back and forth over the border of one does not
- * go to the mcentral each time, nor, since the two share their objects when they change places,
- * from one to the other. And a few large blocks, see largecache.h. See README.md.
+ * A thread's cache: per class a magazine, which malloc and free work on without a lock. When it is
+ * empty the mcentral fills half of it, and when it is full half goes back, the objects that were
+ * freed longest ago, so a program that goes up and down by a few does not come here each time. And
+ * a few large blocks, see largecache.h. See README.md.
  *
  * struct mcache_front is the part in thread-local storage. A top is where the next free object of
- * the class will be put: the end of the stack in the loaded magazine, as an offset from the end of
+ * the class will be put: the end of the stack in the loaded magazine, as an offset from that of
  * mcache_no_magazine, which is shared, read-only, empty and full. So the zero that thread-local
  * storage starts with means "no magazine" without a test on the fast path, even before the dynamic
  * linker has set it up. Class 0, which stands for "no small object", keeps that top for ever, so a
  * free of anything else takes the slow path by itself.
- *
- * A magazine is empty when the slot below its top holds NULL, and full when its top is a multiple
- * of MAGAZINE_BYTES.
  */
 #ifndef GOALLOC_MCACHE_H
 #define GOALLOC_MCACHE_H
@@ -20,34 +17,12 @@
 #include <stdint.h>
 
 #include "base.h"
-#include "magazine.h"
 #include "mcache_struct.h"
 
 #define MCACHE_NONE ((struct mcache *)1)
 
 extern HIDDEN _Thread_local struct mcache_front mcache_front
     __attribute__((tls_model("initial-exec")));
-
-/* A magazine of capacity 0: all NULL. */
-extern HIDDEN HOT_CONSTANT const struct magazine mcache_no_magazine;
-
-/* What tops are relative to. */
-ALWAYS_INLINE char *mcache_base(void) {
-    char *base = (char *)(uintptr_t)(&mcache_no_magazine + 1);
-    /* Keeps the compiler from adding a top to it once for several uses: with the sums left to the
-     * addressing modes, free is an instruction shorter. */
-    __asm__("" : "+r"(base));
-    return base;
-}
-
-/* The slot that a top stands for. */
-ALWAYS_INLINE void **mcache_slot(uintptr_t top) {
-    return (void **)(void *)&mcache_base()[top];
-}
-
-ALWAYS_INLINE uintptr_t mcache_top(void **slot) {
-    return (uintptr_t)slot - (uintptr_t)mcache_base();
-}
 
 /* A cache for the calling thread, empty; NULL: no memory for it. Registered for the statistics. */
 struct mcache *mcache_create(struct mcache_front *front);

@@ -254,8 +254,6 @@ static void fail_give(unsigned class, const struct span *span, void *object, con
                  class_to_size[class], (void *)span_object(span, span_index(span, address)));
 }
 
-static_assert((int)MAGAZINE_MOST <= (int)WORD_BITS, "see span_give_run");
-
 /* The span of an object that this shard has; NULL: another shard's, or no object. */
 ALWAYS_INLINE struct span *own_span_locked(const void *object, unsigned shard, unsigned class) {
     struct span *span = arena_span((uintptr_t)object);
@@ -327,7 +325,7 @@ unsigned mcentral_shard_of(const void *object) {
 }
 
 void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call) {
-    void *rest[MAGAZINE_MOST];
+    void *rest[MCENTRAL_MOST];
     while (n > 0) {
         n = give_to_shard(mcentral_shard_of(objects[0]), class, objects, n, rest, call);
         objects = rest;

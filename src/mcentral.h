@@ -25,16 +25,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "magazine.h"
+#include "bits.h"
 #include "mcentral_struct.h"
 
+/* How many objects go one way at a time at most. */
+enum { MCENTRAL_MOST = WORD_BITS };
+
 /*
- * Takes up to `want` (1 to MAGAZINE_MOST) objects of the class and stores them below `end`, the one
+ * Takes up to `want` (1 to MCENTRAL_MOST) objects of the class and stores them below `end`, the one
  * with the lowest address at end[-1]. Returns how many; fewer than wanted is normal, 0: no memory.
  */
 unsigned mcentral_take(unsigned shard, unsigned class, void **end, unsigned want);
 
-/* Gives n (1 to MAGAZINE_MOST) objects back. `call` is named if one of them proves wrong. */
+/* Gives n (1 to MCENTRAL_MOST) objects back. `call` is named if one of them proves wrong. */
 void mcentral_give(unsigned class, void *const *objects, unsigned n, const char *call);
 
 /* The shard that the object's span belongs to; it may change at any time. */

@@ -76,25 +76,24 @@ void registry_remove(struct mcache *cache) {
 /* ---- statistics ---- */
 
 /* The slots of a magazine that a top, of which only the low half is known, has below it. */
-__attribute__((no_sanitize("thread"))) static size_t slots_below(const struct magazine *magazine,
+__attribute__((no_sanitize("thread"))) static size_t slots_below(struct magazine *magazine,
                                                                  uint32_t top) {
-    size_t end = top % MAGAZINE_BYTES == 0 ? MAGAZINE_BYTES : top % MAGAZINE_BYTES;
-    size_t lowest = MAGAZINE_BYTES - magazine->capacity * sizeof(void *);
-    return end > lowest ? (end - lowest) / sizeof(void *) : 0;
+    uint32_t bytes = top - (uint32_t)mcache_top(magazine_lowest(magazine));
+    return min_size(bytes / sizeof(void *), magazine->capacity);
 }
 
 /* Another thread goes on meanwhile: each of its fields is read once, and the count is clipped to
- * what a bin can hold. Magazines stay readable for ever. */
+ * what a magazine can hold. Magazines stay readable for ever. */
 __attribute__((no_sanitize("thread"))) static size_t bin_count(const struct mcache *cache,
                                                                unsigned class) {
     const volatile struct bin *bin = &cache->bins[class];
-    const struct magazine *loaded = bin->loaded, *spare = bin->spare;
+    struct magazine *magazine = bin->magazine;
     uintptr_t top = *(const volatile uintptr_t *)&cache->front->top[class];
-    size_t count = spare != NULL ? spare->count : 0;
-    if (loaded != NULL && top != 0) {
-        count += slots_below((const struct magazine *)loaded, (uint32_t)top);
+    size_t count = 0;
+    if (magazine != NULL) {
+        count = top != 0 ? slots_below(magazine, (uint32_t)top) : magazine->count;
     }
-    return min_size(count, (size_t)2 * MAGAZINE_MOST);
+    return min_size(count, MAGAZINE_MOST);
 }
 
 /* Spans stay readable, too; the count may be stored before the last one. */
@@ -226,8 +225,8 @@ static SLOW_PATH struct mcache *take_abandoned(void) {
 static void settle_counts(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct bin *bin = &cache->bins[class];
-        if (bin->loaded != NULL && bin->top != 0) {
-            bin->loaded->count = (uint32_t)slots_below(bin->loaded, bin->top);
+        if (bin->magazine != NULL && bin->top != 0) {
+            bin->magazine->count = (uint32_t)slots_below(bin->magazine, bin->top);
         }
     }
 }

@@ -7,7 +7,6 @@
 
 #include <sys/single_threaded.h>
 
-#include "magazine.h"
 #include "mcentral.h"
 #include "mheap.h"
 
@@ -60,19 +59,19 @@ static unsigned gather(unsigned class, void **objects, unsigned n, size_t from, 
 }
 
 static void take_objects(unsigned shard, unsigned class, unsigned want) {
-    void *objects[MAGAZINE_MOST];
+    void *objects[MCENTRAL_MOST];
     if (count + want > OBJECTS) {
         return;
     }
-    unsigned got = mcentral_take(shard, class, objects + MAGAZINE_MOST, want);
+    unsigned got = mcentral_take(shard, class, objects + MCENTRAL_MOST, want);
     REQUIRE(got > 0 && got <= want);
     for (unsigned i = 0; i < got; i++) {
-        add(class, objects[MAGAZINE_MOST - 1 - i]);
+        add(class, objects[MCENTRAL_MOST - 1 - i]);
     }
 }
 
 static void give_objects(unsigned class, unsigned n, size_t from, size_t step) {
-    void *objects[MAGAZINE_MOST];
+    void *objects[MCENTRAL_MOST];
     n = gather(class, objects, n, from, step);
     if (n > 0) {
         mcentral_give(class, objects, n, "free");
@@ -89,7 +88,7 @@ static void check_class(unsigned class) {
 static void step(struct input *input) {
     size_t kind = take(input, 1), number = take(input, 1);
     unsigned class = classes[number % CLASSES], shard = (unsigned)(number / CLASSES % SHARDS);
-    unsigned n = 1 + (unsigned)take(input, 1) % MAGAZINE_MOST;
+    unsigned n = 1 + (unsigned)take(input, 1) % MCENTRAL_MOST;
     switch (kind % 16) {
     case 0:
         check_class(class);
@@ -135,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     for (size_t i = 0; i < CLASSES; i++) {
         while (count_of(classes[i]) > 0) {
-            give_objects(classes[i], MAGAZINE_MOST, 0, 1);
+            give_objects(classes[i], MCENTRAL_MOST, 0, 1);
         }
         check_class(classes[i]);
     }

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "alloc.h"
+#include "magazine.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "options.h"
@@ -36,14 +37,14 @@ static size_t cached_bytes(void) {
 /* The magazine that the top of a class points into; NULL: none. */
 static struct magazine *loaded(unsigned class) {
     uintptr_t top = mcache_front.top[class];
-    return top == 0 ? NULL : (void *)align_down((uintptr_t)(mcache_slot(top) - 1), MAGAZINE_BYTES);
+    return top == 0 ? NULL : thread_cache()->bins[class].magazine;
 }
 
 TEST_IN_CHILD(starts_without_a_magazine) {
     (void)unused;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
         CHECK(mcache_slot(mcache_front.top[class])[-1] == NULL);
-        CHECK(mcache_front.top[class] % MAGAZINE_BYTES == 0);
+        CHECK(mcache_slot(mcache_front.top[class])[0] == NULL);
     }
     CHECK(thread_cache() == NULL);
     alloc_all(SIZE, 1);
@@ -87,14 +88,15 @@ static uint32_t largest_capacity(size_t size) {
     return most;
 }
 
-/* The first has 8 objects; in the end as many as a magazine can hold, or 64 KiB. */
+/* The first has 8 objects and room for 16; in the end as many as a KiB has slots for, or 128 KiB. */
 TEST_IN_CHILD(capacity_grows) {
     (void)unused;
     alloc_all(SIZE, 1);
-    CHECK(loaded(size_class(SIZE))->capacity <= 16);
+    CHECK(loaded(size_class(SIZE))->capacity == 16);
+    CHECK(cached_bytes() == 7 * SIZE);
     CHECK(largest_capacity(SIZE) == MAGAZINE_MOST);
-    CHECK(largest_capacity(2048) == 32);
-    CHECK(largest_capacity(16384) == 4);
+    CHECK(largest_capacity(2048) == 64);
+    CHECK(largest_capacity(16384) == 16);
 }
 
 TEST_IN_CHILD(largest_capacity_is_recognised) {
@@ -111,7 +113,7 @@ TEST_IN_CHILD(largest_capacity_is_recognised) {
 static unsigned slow_swings(void) {
     unsigned slow = 0;
     for (unsigned i = 0; i < 100; i++) {
-        uint8_t before = mcache_front.operations;
+        unsigned before = thread_cache()->operations;
         void *some[5];
         for (unsigned k = 0; k < 5; k++) {
             some[k] = alloc_malloc(SIZE);
@@ -119,12 +121,12 @@ static unsigned slow_swings(void) {
         for (unsigned k = 0; k < 5; k++) {
             alloc_free(some[k]);
         }
-        slow += mcache_front.operations != before;
+        slow += thread_cache()->operations != before;
     }
     return slow;
 }
 
-/* Wherever a program stands, also where one magazine ends and the other begins. */
+/* Wherever a program stands, also where the magazine is empty or full. */
 TEST_IN_CHILD(small_swings_stay_on_the_fast_path) {
     (void)unused;
     alloc_all(SIZE, MANY);
@@ -136,6 +138,84 @@ TEST_IN_CHILD(small_swings_stay_on_the_fast_path) {
         objects[i] = alloc_malloc(SIZE);
         CHECK(slow_swings() <= 2);
     }
+}
+
+/* Of a full magazine those go back that were freed first. */
+TEST_IN_CHILD(the_older_half_goes_back) {
+    (void)unused;
+    CHECK(largest_capacity(SIZE) == MAGAZINE_MOST);
+    const struct magazine *magazine = loaded(size_class(SIZE));
+    unsigned freed = 0;
+    for (size_t before = 0; before <= cached_bytes(); freed++) {
+        before = cached_bytes();
+        alloc_free(objects[freed]);
+    }
+    CHECK(cached_bytes() == (MAGAZINE_MOST - MAGAZINE_MOST / 2 + 1) * SIZE);
+    for (unsigned i = freed; i-- > freed - (MAGAZINE_MOST - MAGAZINE_MOST / 2 + 1);) {
+        CHECK(alloc_malloc(SIZE) == objects[i]);
+    }
+    CHECK(cached_bytes() == 0 && loaded(size_class(SIZE)) == magazine);
+}
+
+/* Where objects are replaced at random, one call in a thousand comes to the slow path. */
+TEST_IN_CHILD(random_replacement_is_rarely_slow) {
+    enum { TIMES = 100000, OTHER = 128 };
+    uint64_t seed = 1;
+    unsigned slow = 0;
+    (void)unused;
+    CHECK(largest_capacity(SIZE) == MAGAZINE_MOST);
+    largest_capacity(OTHER); /* from here on the live objects are of either size */
+    for (unsigned i = 0; i < TIMES; i++) {
+        unsigned before = thread_cache()->operations;
+        void **object = &objects[random_below(&seed, MANY)];
+        alloc_free(*object);
+        *object = alloc_malloc(random_below(&seed, 2) == 0 ? SIZE : OTHER);
+        slow += thread_cache()->operations - before;
+    }
+    CHECK(slow > 0 && slow < 2 * TIMES / 1000);
+}
+
+/* Objects of one size become fewer, and the heap hands out pages meanwhile. So many calls of a
+ * hundred are frees. */
+static void shrink(unsigned frees) {
+    static void *live[9 * MANY];
+    unsigned n = 8 * MANY;
+    uint64_t seed = 1;
+    for (unsigned i = 0; i < n; i++) {
+        live[i] = alloc_malloc(SIZE);
+    }
+    while (n > 2 * MANY) {
+        if (random_below(&seed, 100) < frees) {
+            void **one = &live[random_below(&seed, n)];
+            alloc_free(*one);
+            *one = live[--n];
+        } else {
+            live[n++] = alloc_malloc(SIZE);
+        }
+        CHECK(alloc_malloc(8 * SIZE) != NULL);
+    }
+}
+
+static size_t draining_pages(void) {
+    size_t pages = 0;
+    for (unsigned shard = 0; shard < MCENTRAL_SHARDS; shard++) {
+        pages += mcentrals[shard][size_class(SIZE)].set.draining_pages;
+    }
+    return pages;
+}
+
+/* Although its magazine never becomes empty. */
+TEST_IN_CHILD(a_class_that_shrinks_drains) {
+    (void)unused;
+    shrink(60);
+    CHECK(draining_pages() > 0);
+}
+
+/* Its spans become empty by themselves. */
+TEST_IN_CHILD(a_class_that_is_only_freed_of_does_not) {
+    (void)unused;
+    shrink(100);
+    CHECK(draining_pages() == 0);
 }
 
 TEST_IN_CHILD(flush_gives_everything_back) {
@@ -254,12 +334,12 @@ static void alloc_many(unsigned index) {
     alloc_all(SIZE, MANY);
 }
 
-/* It fills magazines as others do when there are too many for the first, but has no spare one. */
+/* It fills magazines as others do when there are too many for the first, but of half the size. */
 TEST_IN_CHILD(a_thread_that_only_frees) {
     (void)unused;
     run_threads(1, alloc_many);
     free_all(SIZE, MANY);
-    CHECK(cached_bytes() > 0 && cached_bytes() <= (size_t)MAGAZINE_MOST * SIZE);
+    CHECK(cached_bytes() > 0 && cached_bytes() <= (size_t)MAGAZINE_MOST / 2 * SIZE);
     mcache_flush(thread_cache());
     mcentral_trim_all();
     CHECK(mcentral_get_stats(size_class(SIZE)).out == 0);
@@ -273,6 +353,10 @@ int main(void) {
         cmocka_unit_test(capacity_grows),
         cmocka_unit_test(largest_capacity_is_recognised),
         cmocka_unit_test(small_swings_stay_on_the_fast_path),
+        cmocka_unit_test(the_older_half_goes_back),
+        cmocka_unit_test(random_replacement_is_rarely_slow),
+        cmocka_unit_test(a_class_that_shrinks_drains),
+        cmocka_unit_test(a_class_that_is_only_freed_of_does_not),
         cmocka_unit_test(flush_gives_everything_back),
         cmocka_unit_test(budget_by_default),
         cmocka_unit_test(budget_by_option),

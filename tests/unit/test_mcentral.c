@@ -17,7 +17,7 @@ enum { THREADS = 4, ROUNDS = 20000, BATCH = 8, KEPT = 40, OBJECTS_OF_1024 = 8 };
 static void take(unsigned class, void **objects, unsigned n) {
     unsigned got = 0;
     while (got < n) {
-        unsigned want = n - got < MAGAZINE_MOST ? n - got : MAGAZINE_MOST;
+        unsigned want = n - got < MCENTRAL_MOST ? n - got : MCENTRAL_MOST;
         unsigned more = mcentral_take(0, class, objects + n - got, want);
         CHECK(more > 0 && more <= want);
         got += more;

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "alloc.h"
+#include "magazine.h"
 #include "mcache_struct.h"
 #include "mcentral.h"
 #include "mheap.h"
@@ -102,7 +103,7 @@ static void become_child(void) {
 }
 
 static size_t counted_bytes(const struct bin *bin) {
-    return (bin->loaded->count + (bin->spare != NULL ? bin->spare->count : 0)) * (size_t)SIZE;
+    return bin->magazine->count * (size_t)SIZE;
 }
 
 TEST_IN_CHILD(hands_out_what_a_fork_left_behind) {
