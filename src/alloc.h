@@ -92,7 +92,8 @@ void *alloc_aligned(size_t align, size_t size);
 /* 0 for NULL. */
 size_t alloc_usable_size(const void *pointer);
 
-/* Slow operations of a thread between two looks at the clock. */
+/* Slow operations of a thread between two looks at the clock, but for those that stand for the many
+ * calls that a magazine serves: they all look. */
 enum { ALLOC_LOOK_EVERY = 8 };
 
 void alloc_leave_and_look(void);

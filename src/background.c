@@ -38,18 +38,23 @@ static bool change_state(uint32_t from, uint32_t to) {
     return atomic_compare_exchange_strong(&state, &from, to);
 }
 
+static bool do_step(void) {
+    bool more = mcentral_trim_some();
+    return sparse_punch_idle() || more;
+}
+
 bool background_work(void) {
-    enum scavenge_due due = scavenge(os_milliseconds());
-    if (due == SCAVENGE_NOTHING) {
-        return false;
-    }
-    if (due == SCAVENGE_PERIOD) {
+    struct scavenge_due due = scavenge(os_milliseconds());
+    bool more = due.steps > 0;
+    if (due.period) {
         mcentral_begin_trim();
         stackpool_trim();
         largecache_trim();
     }
-    bool more = mcentral_trim_some();
-    return sparse_punch_idle() || more;
+    for (unsigned i = 0; i < due.steps && more; i++) {
+        more = do_step();
+    }
+    return more;
 }
 
 /* Returns the free memory that no longer changes. */
@@ -120,6 +125,9 @@ void background_allow(void) {
 }
 
 void background_wake(void) {
+    if (LIKELY(!options.background)) {
+        return;
+    }
     uint32_t now = atomic_load_explicit(&state, memory_order_relaxed);
     if (now == WAITING && change_state(WAITING, RUNNING)) {
         os_futex_wake(&state, 1);

@@ -15,6 +15,9 @@
 /* Less than this much of holes is left alone. A table that doubles leaves as much at each step. */
 #define SURPLUS_SLACK (2 * MIB)
 
+/* The system calls for one block: a millisecond or two. */
+enum { SURPLUS_CALLS = 256 };
+
 /* Of system calls that give pages back, one that is refused counts as so many: memory that is
  * locked stays refused. */
 enum { REFUSED_AS = 32 };
@@ -246,7 +249,7 @@ static void release_surplus(size_t pages) {
     size_t surplus = backed > most ? backed - most : 0;
     lock_release(&heap_lock);
     if (surplus > 0) {
-        release(min_size(surplus, pages), false, MHEAP_CALLS_MOST);
+        release(min_size(surplus, pages), false, SURPLUS_CALLS);
     }
 }
 

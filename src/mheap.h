@@ -74,9 +74,6 @@ bool mheap_resize(struct span *span, size_t bytes);
  * backed by memory or so many system calls have been made. Returns the bytes given back. */
 size_t mheap_release(size_t keep, size_t calls);
 
-/* The system calls of an operation that is to do something else: some milliseconds. */
-enum { MHEAP_CALLS_MOST = 256 };
-
 /* The bytes of free pages that were never less since the last call: that much lay idle. */
 size_t mheap_idle(void);
 

@@ -19,13 +19,17 @@
 #define PERIOD_MS 500
 #define STEP_MS 4
 #define BYTES_PER_MS (256 * KIB) /* some 7 % of a processor while there is much to give back */
-#define STEP_BYTES (64 * MIB)    /* some 5 ms: the longest that a call may take */
+#define MOST_BYTES (64 * MIB)    /* some 5 ms: the longest that a call may take */
 #define LEAST_BYTES (256 * KIB)  /* less is not worth the calls */
+enum { CALLS_MOST = 1024, STEPS_MOST = 16 };
 
-static _Atomic uint64_t last_step;
-static _Atomic uint64_t last_period;
-static _Atomic unsigned periods;
-static _Atomic size_t due; /* bytes that were idle over the last period and are not back yet */
+/* In a cache line of its own: all threads read it all the time. */
+static struct {
+    _Atomic uint64_t last_step;
+    _Atomic uint64_t last_period;
+    _Atomic unsigned periods;
+    _Atomic size_t due; /* bytes that were idle over the last period and are not back yet */
+} __attribute__((aligned(CACHE_LINE))) pace;
 
 /* The milliseconds since the last time that this was not 0, for one caller each time; 0: fewer than
  * `interval`. */
@@ -39,28 +43,28 @@ static uint64_t elapsed(_Atomic uint64_t *last, uint64_t now, uint64_t interval)
     return now - then;
 }
 
-enum scavenge_due scavenge(uint64_t now) {
-    uint64_t time = elapsed(&last_step, now, STEP_MS);
+struct scavenge_due scavenge(uint64_t now) {
+    uint64_t time = elapsed(&pace.last_step, now, STEP_MS);
     if (time == 0) {
-        return SCAVENGE_NOTHING;
+        return (struct scavenge_due){0};
     }
-    bool period = elapsed(&last_period, now, PERIOD_MS) != 0;
+    bool period = elapsed(&pace.last_period, now, PERIOD_MS) != 0;
     if (period) {
         size_t idle = mheap_idle();
-        atomic_fetch_add_explicit(&periods, 1, memory_order_relaxed);
-        atomic_store_explicit(&due, idle >= LEAST_BYTES ? idle : 0, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pace.periods, 1, memory_order_relaxed);
+        atomic_store_explicit(&pace.due, idle >= LEAST_BYTES ? idle : 0, memory_order_relaxed);
     }
-    size_t rest = atomic_load_explicit(&due, memory_order_relaxed);
+    size_t rest = atomic_load_explicit(&pace.due, memory_order_relaxed);
     size_t dirty = mheap_get_stats().free_dirty;
-    size_t most = time < STEP_BYTES / BYTES_PER_MS ? time * BYTES_PER_MS : STEP_BYTES;
+    size_t most = time < MOST_BYTES / BYTES_PER_MS ? time * BYTES_PER_MS : MOST_BYTES;
     size_t step = min_size(min_size(rest, dirty), most);
     if (step > 0) {
-        size_t released = mheap_release(dirty - step, MHEAP_CALLS_MOST);
-        atomic_store_explicit(&due, rest - min_size(rest, released), memory_order_relaxed);
+        size_t released = mheap_release(dirty - step, CALLS_MOST);
+        atomic_store_explicit(&pace.due, rest - min_size(rest, released), memory_order_relaxed);
     }
-    return period ? SCAVENGE_PERIOD : SCAVENGE_STEP;
+    return (struct scavenge_due){(unsigned)min_size(time / STEP_MS, STEPS_MOST), period};
 }
 
 unsigned scavenge_periods(void) {
-    return atomic_load_explicit(&periods, memory_order_relaxed);
+    return atomic_load_explicit(&pace.periods, memory_order_relaxed);
 }

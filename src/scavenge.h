@@ -5,14 +5,18 @@
 #ifndef GOALLOC_SCAVENGE_H
 #define GOALLOC_SCAVENGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* What a caller has to do above the heap: nothing, a small step, or also what is due once a period,
- * twice a second. */
-enum scavenge_due { SCAVENGE_NOTHING, SCAVENGE_STEP, SCAVENGE_PERIOD };
+/* What a caller has to do above the heap: so many small steps, mostly none, more where calls are
+ * rare; and once a period, twice a second, what begins then. */
+struct scavenge_due {
+    unsigned steps;
+    bool period;
+};
 
 /* Does what is due at this time (os_milliseconds), mostly nothing. Takes the lock of the heap. */
-enum scavenge_due scavenge(uint64_t now);
+struct scavenge_due scavenge(uint64_t now);
 
 /* How many periods there were. */
 unsigned scavenge_periods(void);

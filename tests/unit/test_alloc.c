@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "mcentral.h"
 #include "mheap.h"
 #include "os.h"
+#include "scavenge.h"
 
 enum { STEPS = 3000, KEPT = 64 };
 
@@ -236,6 +238,18 @@ TEST_IN_CHILD(large_blocks_get_what_lies_idle) {
     alloc_free(block);
 }
 
+/* Twice a second something is due, and a call that no magazine can serve finds out. */
+TEST_IN_CHILD(each_miss_looks_at_the_clock) {
+    (void)unused;
+    alloc_free(alloc_malloc(100000)); /* the first period begins with the heap */
+    for (unsigned i = 1; i <= 2; i++) {
+        unsigned before = scavenge_periods();
+        usleep(600000);
+        alloc_malloc(100 * i);
+        CHECK(scavenge_periods() == before + 1);
+    }
+}
+
 TEST_IN_CHILD(errno_is_kept) {
     (void)unused;
     errno = ERRNO_SENTINEL;
@@ -280,6 +294,7 @@ int main(void) {
         cmocka_unit_test(aligned_blocks_are_small),
         cmocka_unit_test(too_large),
         cmocka_unit_test(large_blocks_get_what_lies_idle),
+        cmocka_unit_test(each_miss_looks_at_the_clock),
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(usable_size_is_writable_and_stable),
     };

@@ -60,7 +60,8 @@ TEST_IN_CHILD(the_idle_part_goes_back) {
     CHECK(dirty() >= BIG / 2 && dirty() < BIG / 2 + 2 * MIB);
 }
 
-/* No call gives back more than 64 MiB, however long ago the last one was. */
+/* No call gives back more than 64 MiB, or asks for more than a few steps, however long ago the last
+ * one was. */
 TEST_IN_CHILD(steps_are_bounded) {
     (void)unused;
     skip_where_nothing_goes_back();
@@ -68,8 +69,9 @@ TEST_IN_CHILD(steps_are_bounded) {
     tick(SECOND, PERIOD - 10);
     scavenge(100 * SECOND);
     size_t before = dirty();
-    scavenge(200 * SECOND);
+    CHECK(scavenge(200 * SECOND).steps == 16);
     CHECK(before - dirty() <= BIG && before > dirty());
+    CHECK(scavenge(200 * SECOND).steps == 0 && scavenge(200 * SECOND + 4).steps == 1);
 }
 
 TEST_IN_CHILD(a_clock_that_stands_still_does_no_harm) {
