@@ -150,7 +150,7 @@ static void *alloc_small(unsigned class, size_t size, size_t align, const void *
     if (!IS_CHECKED(size, align, frame, &object, &needs_zero)) {
         WITH_RETRY(object, mcache_refill(thread_cache(), class));
     }
-    alloc_leave_and_look();
+    alloc_leave_after(true);
     return object != NULL ? object : no_memory();
 }
 
@@ -215,7 +215,7 @@ static NO_INLINE void free_block(struct arena *arena, void *pointer) {
 static void free_small(unsigned class, void *object) {
     if (thread_enter()) {
         mcache_overflow(thread_cache(), class, object, "free");
-        alloc_leave_and_look();
+        alloc_leave_after(true);
     } else {
         thread_defer(object);
     }

@@ -92,8 +92,8 @@ void *alloc_aligned(size_t align, size_t size);
 /* 0 for NULL. */
 size_t alloc_usable_size(const void *pointer);
 
-/* Slow operations of a thread between two looks at the clock, but for those that stand for the many
- * calls that a magazine serves: they all look. */
+/* Slow operations of a thread between two looks at the clock, but for misses, which stand for the
+ * many calls that a magazine serves: they all look, after so many others. */
 enum { ALLOC_LOOK_EVERY = 8 };
 
 void alloc_leave_and_look(void);
@@ -103,8 +103,9 @@ void alloc_free_all(void *block);
 
 /* Ends a slow operation that thread_enter began: frees what signal handlers have put aside, and
  * does the work that is due now and then. */
-ALWAYS_INLINE void alloc_leave(void) {
-    if (UNLIKELY(++mcache_front.operations % ALLOC_LOOK_EVERY == 0)) {
+ALWAYS_INLINE void alloc_leave_after(bool miss) {
+    unsigned operations = ++mcache_front.operations;
+    if (miss ? operations >= ALLOC_LOOK_EVERY : operations % ALLOC_LOOK_EVERY == 0) {
         alloc_leave_and_look();
         return;
     }
@@ -112,6 +113,10 @@ ALWAYS_INLINE void alloc_leave(void) {
     if (UNLIKELY(deferred != NULL)) {
         alloc_free_all(deferred);
     }
+}
+
+ALWAYS_INLINE void alloc_leave(void) {
+    alloc_leave_after(false);
 }
 
 /* Between the two: what is free beyond the threads' caches goes back to the page heap. */

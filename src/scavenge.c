@@ -31,8 +31,8 @@ static struct {
     _Atomic size_t due; /* bytes that were idle over the last period and are not back yet */
 } __attribute__((aligned(CACHE_LINE))) pace;
 
-/* The milliseconds since the last time that this was not 0, for one caller each time; 0: fewer than
- * `interval`. */
+/* The milliseconds since the last time that this was not 0, or that it was called first, for one
+ * caller each time; 0: fewer than `interval`. A process that has just begun has nothing idle. */
 static uint64_t elapsed(_Atomic uint64_t *last, uint64_t now, uint64_t interval) {
     uint64_t then = atomic_load_explicit(last, memory_order_relaxed);
     if (now < then + interval ||
@@ -40,7 +40,7 @@ static uint64_t elapsed(_Atomic uint64_t *last, uint64_t now, uint64_t interval)
                                                  memory_order_relaxed)) {
         return 0;
     }
-    return now - then;
+    return then != 0 ? now - then : 0;
 }
 
 struct scavenge_due scavenge(uint64_t now) {

@@ -57,8 +57,10 @@ static void use_large(void) {
     block_free(first);
     keep(block_zeroed((size_t)5 << 20, 11));
     goalloc_trim((size_t)1 << 20);
-    scavenge(os_milliseconds() + 100000);
-    scavenge(os_milliseconds() + 200000);
+    for (uint64_t later = 100000; later <= 400000;
+         later += 100000) { /* two to begin, two periods */
+        scavenge(os_milliseconds() + later);
+    }
 }
 
 static void use_emergency(void) {

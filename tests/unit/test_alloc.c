@@ -238,16 +238,37 @@ TEST_IN_CHILD(large_blocks_get_what_lies_idle) {
     alloc_free(block);
 }
 
+static void miss(unsigned class) {
+    CHECK(alloc_malloc(class_to_size[class]) != NULL);
+}
+
 /* Twice a second something is due, and a call that no magazine can serve finds out. */
 TEST_IN_CHILD(each_miss_looks_at_the_clock) {
+    unsigned class = 1;
     (void)unused;
-    alloc_free(alloc_malloc(100000)); /* the first period begins with the heap */
-    for (unsigned i = 1; i <= 2; i++) {
+    for (; class <= 2 * ALLOC_LOOK_EVERY; class++) { /* the first few do not look */
+        miss(class);
+    }
+    usleep(10000);
+    miss(class++); /* the first period begins */
+    for (unsigned i = 0; i < 2; i++) {
         unsigned before = scavenge_periods();
         usleep(600000);
-        alloc_malloc(100 * i);
+        miss(class++);
         CHECK(scavenge_periods() == before + 1);
     }
+}
+
+/* Nothing is idle in a process that has just begun. */
+TEST_IN_CHILD(the_first_misses_do_not) {
+    (void)unused;
+    for (unsigned class = 1; class < ALLOC_LOOK_EVERY; class++) {
+        miss(class);
+        usleep(20000);
+    }
+    usleep(600000);
+    miss(2 * ALLOC_LOOK_EVERY);
+    CHECK(scavenge_periods() == 0);
 }
 
 TEST_IN_CHILD(errno_is_kept) {
@@ -295,6 +316,7 @@ int main(void) {
         cmocka_unit_test(too_large),
         cmocka_unit_test(large_blocks_get_what_lies_idle),
         cmocka_unit_test(each_miss_looks_at_the_clock),
+        cmocka_unit_test(the_first_misses_do_not),
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(usable_size_is_writable_and_stable),
     };
