@@ -92,8 +92,8 @@ void *alloc_aligned(size_t align, size_t size);
 /* 0 for NULL. */
 size_t alloc_usable_size(const void *pointer);
 
-/* Slow operations of a thread between two looks at the clock, but for misses, which stand for the
- * many calls that a magazine serves: they all look, after so many others. */
+/* Slow operations of a thread between two looks at the clock. A miss stands for the many calls that
+ * a magazine serves, so it always looks, but for the first few of 256 operations. */
 enum { ALLOC_LOOK_EVERY = 8 };
 
 void alloc_leave_and_look(void);
@@ -101,8 +101,8 @@ void alloc_leave_and_look(void);
 /* Blocks that are linked by their first words. */
 void alloc_free_all(void *block);
 
-/* Ends a slow operation that thread_enter began: frees what signal handlers have put aside, and
- * does the work that is due now and then. */
+/* Ends a slow operation that thread_enter began, and that may be a magazine's miss: frees what
+ * signal handlers have put aside, and does the work that is due now and then. */
 ALWAYS_INLINE void alloc_leave_after(bool miss) {
     unsigned operations = ++mcache_front.operations;
     if (miss ? operations >= ALLOC_LOOK_EVERY : operations % ALLOC_LOOK_EVERY == 0) {
