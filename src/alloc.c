@@ -147,10 +147,11 @@ static void *alloc_small(unsigned class, size_t size, size_t align, const void *
     if (!thread_enter()) {
         return from_emergency(size, align);
     }
-    if (!IS_CHECKED(size, align, frame, &object, &needs_zero)) {
+    bool checked = IS_CHECKED(size, align, frame, &object, &needs_zero);
+    if (!checked) {
         WITH_RETRY(object, mcache_refill(thread_cache(), class));
     }
-    alloc_leave_after(true);
+    alloc_leave_after(!checked);
     return object != NULL ? object : no_memory();
 }
 
