@@ -18,7 +18,10 @@
 #include "stackcache.h"
 
 enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
-enum { DRAIN_EVERY = 128 }; /* pages that spans are made of between two looks for spans to drain */
+
+/* Pages that the heap hands out between two looks for spans to drain; and how many halves of a
+ * magazine go back in a row before the class counts as one that is only freed of. */
+enum { DRAIN_EVERY = 64, ONLY_FREED = 16 };
 
 /* What a thread may cache without asking, and by how much it asks for more. */
 #define OWN_BUDGET (512 * KIB)
@@ -211,24 +214,40 @@ static SLOW_PATH void destroy_abandoned(struct mcache *cache) {
     fixalloc_free(&pool, cache);
 }
 
-/* Every so often: a class that has not come this way since the last time, and whose top is where it
- * was, is idle. Its objects go back, and the empty spans of the thread's shard. */
+/* It has not come this way since the last sweep, and its top is where it was. */
+static bool is_idle(const struct mcache *cache, unsigned class) {
+    const struct bin *bin = &cache->bins[class];
+    return !bin->used && bin->top == (uint32_t)cache->front->top[class];
+}
+
+/* Every so often: the objects of a class that is idle go back, and the empty spans of the thread's
+ * shard. */
 static void sweep(struct mcache *cache) {
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         struct bin *bin = &cache->bins[class];
-        uint32_t top = (uint32_t)cache->front->top[class];
-        if (!bin->used && bin->top == top) {
+        if (is_idle(cache, class)) {
             if (bin->magazine != NULL) {
                 reset_bin(cache, class);
             }
             mcentral_trim(cache->shard, class);
         }
         bin->used = false;
-        bin->top = top;
+        bin->top = (uint32_t)cache->front->top[class];
     }
     struct mcache *abandoned = registry_take_abandoned();
     if (UNLIKELY(abandoned != NULL)) {
         destroy_abandoned(abandoned);
+    }
+}
+
+/* While the heap hands out pages: where the objects of classes that the thread allocates of lie
+ * scattered, fewer spans might do. */
+static void drain(const struct mcache *cache) {
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        const struct bin *bin = &cache->bins[class];
+        if (bin->taken && bin->only_freed < ONLY_FREED && !is_idle(cache, class)) {
+            sparse_drain(class);
+        }
     }
 }
 
@@ -237,23 +256,14 @@ static void count_operation(struct mcache *cache, unsigned class) {
     if (++cache->operations % SWEEP_EVERY == 0) {
         sweep(cache);
     }
+    unsigned steps = (unsigned)(mheap_taken() / DRAIN_EVERY);
+    if (cache->drained != steps) {
+        cache->drained = steps;
+        drain(cache);
+    }
 }
 
 /* ---- refill ---- */
-
-/* A class that is allocated of, while the heap hands out pages: its objects, where they lie
- * scattered, might do with fewer. */
-static void drain(struct bin *bin, unsigned class) {
-    uint16_t now = (uint16_t)(mheap_taken() / DRAIN_EVERY);
-    if (bin->drained != now) {
-        bin->drained = now;
-        for (unsigned shard = 0; shard < mcentral_shards(); shard++) {
-            if (sparse_is(shard, class)) {
-                sparse_drain(shard, class);
-            }
-        }
-    }
-}
 
 /* The magazine is empty; half of it has objects afterwards, if there is memory. */
 static void fill(const struct mcache *cache, unsigned class) {
@@ -300,7 +310,7 @@ void *mcache_refill(struct mcache *cache, unsigned class) {
     unload(cache, class);
     count_operation(cache, class);
     bin->taken = true;
-    drain(bin, class);
+    bin->only_freed = 0;
     void *object = take(cache, class);
     if (foreign != NULL) { /* only now, or its objects would have come back at once */
         unspend(cache, foreign, class);
@@ -311,17 +321,17 @@ void *mcache_refill(struct mcache *cache, unsigned class) {
 
 /* ---- overflow ---- */
 
-/* Half of the full magazine goes back. If what was on top after the last time is not there any
- * more, malloc has taken of the class since. */
+/* Half of the full magazine goes back. If the first object freed after the last time is still where
+ * it was put then, malloc has not come by it since. */
 static void give_half(struct bin *bin, unsigned class) {
     struct magazine *magazine = bin->magazine;
-    uint32_t rest = magazine->count - magazine->count / 2;
-    void **top = magazine_lowest(magazine) + rest - 1;
-    if (*top != bin->kept) {
-        drain(bin, class);
+    uint32_t half = magazine->count / 2;
+    if (magazine_lowest(magazine)[magazine->count - half] != bin->marker) {
+        bin->only_freed = 0;
+    } else if (bin->only_freed < ONLY_FREED) {
+        bin->only_freed++;
     }
-    give_back(class, magazine, magazine->count / 2);
-    bin->kept = *top;
+    give_back(class, magazine, half);
 }
 
 /* The magazine is full; afterwards it has room. Where nobody takes, all goes back. */
@@ -358,6 +368,7 @@ void mcache_overflow(struct mcache *cache, unsigned class, void *object, const c
     bool foreign = top == 0 && !magazine_is_full(bin->magazine);
     if (magazine_is_full(bin->magazine)) {
         make_room(cache, class);
+        bin->marker = object;
     }
     magazine_push(bin->magazine, object);
     if (!foreign) {

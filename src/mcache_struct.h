@@ -62,11 +62,11 @@ static_assert(sizeof(struct mcache_front) <= 512, "static TLS of a late dlopen")
  */
 struct bin {
     struct magazine *magazine;
-    void *kept;       /* what was on top of it when it had given half of its objects back */
-    bool used : 1;    /* on the slow path, since the last sweep */
-    bool taken : 1;   /* malloc has missed here */
-    uint16_t drained; /* when it was looked at for spans to drain: mheap_taken, in DRAIN_EVERY */
-    uint32_t top;     /* the low half of the class's top at that sweep */
+    void *marker;       /* the first object freed after half of its objects had gone back */
+    bool used : 1;      /* on the slow path, since the last sweep */
+    bool taken : 1;     /* malloc has missed here */
+    uint8_t only_freed; /* so many halves in a row went back without a malloc between two of them */
+    uint32_t top;       /* the low half of the class's top at that sweep */
 };
 
 /* spent == the sum over the magazines of capacity * size, and spent <= budget. */
@@ -77,6 +77,7 @@ struct mcache {
     size_t budget;
     size_t spent;
     unsigned operations;
+    unsigned drained;          /* when its classes were looked at last: see drain in mcache.c */
     unsigned generation;       /* see registry.c */
     unsigned shard;            /* of the mcentral */
     struct stackcache *stacks; /* of an abandoned one: its thread's */

@@ -26,7 +26,7 @@ __attribute__((no_sanitize("thread"))) bool sparse_is(unsigned shard, unsigned c
     const volatile struct mcentral *central = &mcentrals[shard][class];
     size_t pages = central->pages - central->set.empty_pages - central->set.draining_pages;
     size_t out = central->out * class_to_size[class];
-    return pages >= SPARSE_FROM && out + out / 4 < pages << PAGE_SHIFT;
+    return pages >= SPARSE_FROM && out + out / 8 < pages << PAGE_SHIFT;
 }
 
 void sparse_punch_locked(const struct mcentral *central, struct span *span) {
@@ -35,7 +35,7 @@ void sparse_punch_locked(const struct mcentral *central, struct span *span) {
     }
 }
 
-void sparse_drain(unsigned shard, unsigned class) {
+static void drain_shard(unsigned shard, unsigned class) {
     struct mcentral *central = &mcentrals[shard][class];
     if (!lock_try(&central->lock)) {
         return;
@@ -50,6 +50,14 @@ void sparse_drain(unsigned shard, unsigned class) {
         arena_set_class(span, 0);
     }
     lock_release(&central->lock);
+}
+
+void sparse_drain(unsigned class) {
+    for (unsigned shard = 0; shard < mcentral_shards(); shard++) {
+        if (sparse_is(shard, class)) {
+            drain_shard(shard, class);
+        }
+    }
 }
 
 static size_t punch_some_locked(struct mcentral *central, size_t (*punch)(struct span *span)) {

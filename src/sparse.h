@@ -23,12 +23,13 @@
 struct mcentral;
 struct span;
 
-/* Would four fifths of the pages do for all objects that are out? A guess while others change
+/* Would eight ninths of the pages do for all objects that are out? A guess while others change
  * it. */
 bool sparse_is(unsigned shard, unsigned class);
 
-/* Has the emptiest spans of a class and shard drain until it is not sparse any more. */
-void sparse_drain(unsigned shard, unsigned class);
+/* Has the emptiest spans of a class drain until it is not sparse any more in any shard, or many do.
+ * One whose lock is held is left out. */
+void sparse_drain(unsigned class);
 
 /* Gives the free pages of a span that drains back to the system, unless the class is small. */
 void sparse_punch_locked(const struct mcentral *central, struct span *span);

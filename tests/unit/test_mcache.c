@@ -211,11 +211,45 @@ TEST_IN_CHILD(a_class_that_shrinks_drains) {
     CHECK(draining_pages() > 0);
 }
 
+/* Although malloc takes one object where free gives fifty. */
+TEST_IN_CHILD(a_class_that_is_mostly_freed_of_drains) {
+    (void)unused;
+    shrink(98);
+    CHECK(draining_pages() > 0);
+}
+
 /* Its spans become empty by themselves. */
 TEST_IN_CHILD(a_class_that_is_only_freed_of_does_not) {
     (void)unused;
     shrink(100);
     CHECK(draining_pages() == 0);
+}
+
+/* The heap hands out pages for another class, at a few slow calls. */
+static void use_pages(void) {
+    for (unsigned i = 0; i < 1500; i++) {
+        CHECK(alloc_malloc(8 * SIZE) != NULL);
+    }
+}
+
+/* Whoever frees its objects; and if it is in use, at another class's slow calls, too. */
+TEST_IN_CHILD(a_class_that_is_idle_does_not_drain) {
+    (void)unused;
+    alloc_all(SIZE, MANY);
+    for (unsigned before = thread_cache()->operations / 128;
+         thread_cache()->operations / 128 == before;) {
+        use_pages();
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i % 4 != 0) {
+            mcentral_give(size_class(SIZE), &objects[i], 1, "free");
+        }
+    }
+    use_pages();
+    CHECK(draining_pages() == 0);
+    alloc_free(objects[0]);
+    use_pages();
+    CHECK(draining_pages() > 0);
 }
 
 TEST_IN_CHILD(flush_gives_everything_back) {
@@ -356,7 +390,9 @@ int main(void) {
         cmocka_unit_test(the_older_half_goes_back),
         cmocka_unit_test(random_replacement_is_rarely_slow),
         cmocka_unit_test(a_class_that_shrinks_drains),
+        cmocka_unit_test(a_class_that_is_mostly_freed_of_drains),
         cmocka_unit_test(a_class_that_is_only_freed_of_does_not),
+        cmocka_unit_test(a_class_that_is_idle_does_not_drain),
         cmocka_unit_test(flush_gives_everything_back),
         cmocka_unit_test(budget_by_default),
         cmocka_unit_test(budget_by_option),

@@ -121,7 +121,7 @@ TEST_IN_CHILD(sparse_spans_drain) {
     make_sparse(SPANS, 1);
     CHECK(count_draining(SPANS) == 0);
     CHECK(sparse_is(0, size_class(CLASS_SIZE)));
-    sparse_drain(0, size_class(CLASS_SIZE));
+    sparse_drain(size_class(CLASS_SIZE));
     CHECK(!sparse_is(0, size_class(CLASS_SIZE)));
     unsigned draining = count_draining(SPANS), others = SPANS - 1 - draining;
     CHECK(draining >= SPANS / 2 && others >= 8);
@@ -140,12 +140,12 @@ TEST_IN_CHILD(sparse_spans_drain) {
     CHECK(mheap_get_stats().in_use == (1 + others + 1) * PAGE_SIZE);
 }
 
-/* Where four fifths of the pages would not do, or there are few of them, nothing happens. */
+/* Where eight ninths of the pages would not do, or there are few of them, nothing happens. */
 TEST_IN_CHILD(dense_spans_do_not_drain) {
     (void)unused;
-    make_sparse(SPANS, IN_PAGE / 8 * 7);
+    make_sparse(SPANS, IN_PAGE / 16 * 15);
     CHECK(!sparse_is(0, size_class(CLASS_SIZE)));
-    sparse_drain(0, size_class(CLASS_SIZE));
+    sparse_drain(size_class(CLASS_SIZE));
     CHECK(count_draining(SPANS) == 0);
 }
 
@@ -153,14 +153,14 @@ TEST_IN_CHILD(few_spans_do_not_drain) {
     (void)unused;
     make_sparse(15, 1);
     CHECK(!sparse_is(0, size_class(CLASS_SIZE)));
-    sparse_drain(0, size_class(CLASS_SIZE));
+    sparse_drain(size_class(CLASS_SIZE));
     CHECK(count_draining(15) == 0);
 }
 
 /* Returns how many of the spans drain; each has kept its first `left` objects. */
 static unsigned make_draining(unsigned spans, unsigned left) {
     make_sparse(spans, left);
-    sparse_drain(0, size_class(CLASS_SIZE));
+    sparse_drain(size_class(CLASS_SIZE));
     unsigned draining = count_draining(spans);
     CHECK(draining >= spans / 2 && count_resident(spans, IN_HALF) == spans);
     return draining;
@@ -309,7 +309,7 @@ TEST_IN_CHILD(checked_contents_stay) {
     (void)unused;
     make_sparse(SPANS, 2);
     options.check = CHECK_CONTENTS;
-    sparse_drain(0, size_class(CLASS_SIZE));
+    sparse_drain(size_class(CLASS_SIZE));
     CHECK(count_draining(SPANS) > 0 && sparse_punch_all() == 0);
     let_a_period_pass();
     let_a_period_pass();
