@@ -301,8 +301,26 @@ SLOW_PATH void alloc_free_sized_slow(void *pointer, size_t size, size_t align) {
     alloc_free_slow(pointer);
 }
 
-size_t alloc_usable_size(const void *pointer) {
+/* Of a small object of the first arena, without a look at its span, which would be a cache miss of
+ * its own. 0: take that look, as in checked modes, and where by its alignment no object begins. */
+ALWAYS_INLINE size_t size_by_page(const void *pointer) {
+    const struct arena *arena = &arenas[0];
+    size_t offset = (uintptr_t)pointer - arena->base;
+    if (UNLIKELY(offset >= arena_opened(arena) || options.check != CHECK_OFF)) {
+        return 0;
+    }
+    size_t size = class_to_size[arena_page_class(arena, offset >> PAGE_SHIFT)];
+    size_t power = size & -size; /* the largest power of two that divides it */
+    return (offset & (PAGE_SIZE - 1) & (power - 1)) == 0 ? size : 0;
+}
+
+static SLOW_PATH size_t usable_size_slow(const void *pointer) {
     return pointer == NULL ? 0 : usable_size("malloc_usable_size", pointer);
+}
+
+size_t alloc_usable_size(const void *pointer) {
+    size_t size = size_by_page(pointer);
+    return LIKELY(size != 0) ? size : usable_size_slow(pointer);
 }
 
 /* ---- zeroed ---- */
@@ -382,8 +400,9 @@ static void *resize_by_copy(void *old, size_t old_size, size_t size) {
     return block;
 }
 
+/* To more than MAX_SMALL_SIZE. */
 static bool resize_in_place(struct span *span, size_t size) {
-    if (span->class != 0 || size <= MAX_SMALL_SIZE || !thread_enter()) {
+    if (span->class != 0 || !thread_enter()) {
         return false;
     }
     bool done = mheap_resize(span, size);
@@ -439,7 +458,7 @@ static void *resize_checked(void *old, size_t old_size, size_t size, const void 
     return block;
 }
 
-void *alloc_realloc(void *pointer, size_t size) {
+static NO_INLINE void *realloc_slow(void *pointer, size_t size) {
     if (pointer == NULL) {
         return alloc_malloc(size);
     }
@@ -460,7 +479,7 @@ void *alloc_realloc(void *pointer, size_t size) {
     if (size > PTRDIFF_MAX) {
         return no_memory();
     }
-    struct span *span = arena_span((uintptr_t)pointer);
+    struct span *span = size > MAX_SMALL_SIZE ? arena_span((uintptr_t)pointer) : NULL;
     if (span == NULL) {
         return resize_by_copy(pointer, old_size, size);
     }
@@ -469,6 +488,12 @@ void *alloc_realloc(void *pointer, size_t size) {
     }
     bool large = span->class == 0 && old_size >= MOVE_PAGES_FROM && size > old_size;
     return large ? resize_by_move(span, size) : resize_by_copy(pointer, old_size, size);
+}
+
+/* Mostly the block stays as it is. */
+void *alloc_realloc(void *pointer, size_t size) {
+    bool stays = size != 0 && fits(size_by_page(pointer), size);
+    return LIKELY(stays) ? pointer : realloc_slow(pointer, size);
 }
 
 void alloc_end(void) {

@@ -271,6 +271,20 @@ TEST_IN_CHILD(the_first_misses_do_not) {
     CHECK(scavenge_periods() == 0);
 }
 
+/* Wherever in its span an object lies. */
+TEST_IN_CHILD(sizes_of_all_classes) {
+    enum { EACH = 100 };
+    (void)unused;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        for (unsigned i = 0; i < EACH; i++) {
+            size_t size = class_to_size[class];
+            void *object = alloc_malloc(size);
+            CHECK(object != NULL && alloc_usable_size(object) == size);
+            CHECK(alloc_realloc(object, size) == object);
+        }
+    }
+}
+
 TEST_IN_CHILD(errno_is_kept) {
     (void)unused;
     errno = ERRNO_SENTINEL;
@@ -317,6 +331,7 @@ int main(void) {
         cmocka_unit_test(large_blocks_get_what_lies_idle),
         cmocka_unit_test(each_miss_looks_at_the_clock),
         cmocka_unit_test(the_first_misses_do_not),
+        cmocka_unit_test(sizes_of_all_classes),
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(usable_size_is_writable_and_stable),
     };
