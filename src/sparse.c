@@ -6,8 +6,9 @@
 #include "scavenge.h"
 
 /* In pages, from what size on a class and shard may be sparse, and from what size on pages of what
- * drains are worth a system call each; and how many spans begin to drain at once. */
-enum { SPARSE_FROM = 16, PUNCHED_FROM = 128, DRAINED_AT_ONCE = 256 };
+ * drains are worth a system call each, which interrupts the other threads where there are some; and
+ * how many spans begin to drain at once. */
+enum { SPARSE_FROM = 16, PUNCHED_FROM = 128, PUNCHED_FROM_THREADS = 512, DRAINED_AT_ONCE = 256 };
 
 /* A lock is held for so many spans of a walk at a time; and how much one call of sparse_punch_idle
  * does: some hundred microseconds at most. */
@@ -30,7 +31,8 @@ __attribute__((no_sanitize("thread"))) bool sparse_is(unsigned shard, unsigned c
 }
 
 void sparse_punch_locked(const struct mcentral *central, struct span *span) {
-    if (central->pages >= PUNCHED_FROM) {
+    size_t from = __libc_single_threaded ? PUNCHED_FROM : PUNCHED_FROM_THREADS;
+    if (central->pages >= from) {
         span_punch(span);
     }
 }

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <stdatomic.h>
+#include <sys/single_threaded.h>
 
 #include "arena.h"
 #include "mcentral.h"
@@ -171,6 +172,7 @@ static unsigned make_draining(unsigned spans, unsigned left) {
 TEST_IN_CHILD(what_drains_goes_back_by_pages) {
     (void)unused;
     skip_where_pages_are_large();
+    __libc_single_threaded = true; /* a sanitizer's thread does not count */
     unsigned draining = make_draining(SPANS, 3);
     for (unsigned i = 0; i < SPANS - 1; i++) {
         give(&objects[i * IN_PAGE + 2]);
@@ -193,16 +195,28 @@ TEST_IN_CHILD(what_drains_goes_back_when_idle) {
     check_contents(SPANS, 2);
 }
 
-/* Not where there is so little of it. */
-TEST_IN_CHILD(pages_of_small_classes_stay) {
-    enum { FEW = 100 };
-    (void)unused;
-    skip_where_pages_are_large();
-    make_draining(FEW, 2);
-    for (unsigned i = 0; i < FEW - 1; i++) {
+static void drain_in_vain(unsigned spans) {
+    make_draining(spans, 2);
+    for (unsigned i = 0; i < spans - 1; i++) {
         give(&objects[i * IN_PAGE + 1]);
     }
-    CHECK(count_resident(FEW, IN_HALF) == FEW);
+    CHECK(count_resident(spans, IN_HALF) == spans);
+}
+
+/* Not where there is so little of it. */
+TEST_IN_CHILD(pages_of_small_classes_stay) {
+    (void)unused;
+    skip_where_pages_are_large();
+    __libc_single_threaded = true;
+    drain_in_vain(100);
+}
+
+/* Nor where the call would interrupt other threads. */
+TEST_IN_CHILD(pages_stay_with_threads) {
+    (void)unused;
+    skip_where_pages_are_large();
+    __libc_single_threaded = false;
+    drain_in_vain(SPANS);
 }
 
 /* Objects of 10 KiB: two of four in a span of ten pages of the system. What lies between those in
@@ -359,6 +373,7 @@ int main(void) {
         cmocka_unit_test(what_drains_goes_back_by_pages),
         cmocka_unit_test(what_drains_goes_back_when_idle),
         cmocka_unit_test(pages_of_small_classes_stay),
+        cmocka_unit_test(pages_stay_with_threads),
         cmocka_unit_test(pages_between_objects_go_back),
         cmocka_unit_test(all_free_pages_go_back),
         cmocka_unit_test(idle_pages_go_back),
