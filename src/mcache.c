@@ -39,6 +39,7 @@ const void *const mcache_no_magazine[2] = {NULL, NULL};
 static struct fixalloc pool = FIXALLOC_INIT(sizeof(struct mcache), CACHE_LINE);
 static struct fixalloc hidden_pool = FIXALLOC_INIT(sizeof(struct mcache_front), CACHE_LINE);
 static _Atomic size_t extra_budget; /* what threads have been granted beyond their own */
+static _Atomic size_t drained;      /* mheap_taken in DRAIN_EVERY, at the last look */
 
 /* ---- creation ---- */
 
@@ -241,8 +242,14 @@ static void sweep(struct mcache *cache) {
 }
 
 /* While the heap hands out pages: where the objects of classes that the thread allocates of lie
- * scattered, fewer spans might do. */
+ * scattered, fewer spans might do. One thread looks on behalf of all, in all shards: that many
+ * threads did would cost more than all their slow operations. */
 static void drain(const struct mcache *cache) {
+    size_t now = mheap_taken() / DRAIN_EVERY;
+    if (LIKELY(atomic_load_explicit(&drained, memory_order_relaxed) == now)) {
+        return;
+    }
+    atomic_store_explicit(&drained, now, memory_order_relaxed);
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         const struct bin *bin = &cache->bins[class];
         if (bin->taken && bin->only_freed < ONLY_FREED && !is_idle(cache, class)) {
@@ -256,11 +263,7 @@ static void count_operation(struct mcache *cache, unsigned class) {
     if (++cache->operations % SWEEP_EVERY == 0) {
         sweep(cache);
     }
-    unsigned steps = (unsigned)(mheap_taken() / DRAIN_EVERY);
-    if (cache->drained != steps) {
-        cache->drained = steps;
-        drain(cache);
-    }
+    drain(cache);
 }
 
 /* ---- refill ---- */

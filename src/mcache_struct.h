@@ -77,7 +77,6 @@ struct mcache {
     size_t budget;
     size_t spent;
     unsigned operations;
-    unsigned drained;          /* when its classes were looked at last: see drain in mcache.c */
     unsigned generation;       /* see registry.c */
     unsigned shard;            /* of the mcentral */
     struct stackcache *stacks; /* of an abandoned one: its thread's */
