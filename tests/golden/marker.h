@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum marker_call { CALL_MALLOC, CALL_FREE, CALL_FREE_OTHER };
+enum marker_call { CALL_MALLOC, CALL_FREE, CALL_FREE_OTHER, CALL_USABLE_SIZE, CALL_REALLOC };
 
 /*
  * entry is the first instruction of the function, size the request and usable the bytes that a

@@ -25,9 +25,9 @@
 #define MAX_STEPS 2000
 
 static const char *const call_names[] = {
-    [CALL_MALLOC] = "malloc",
-    [CALL_FREE] = "free",
-    [CALL_FREE_OTHER] = "free-other",
+    [CALL_MALLOC] = "malloc",         [CALL_FREE] = "free",
+    [CALL_FREE_OTHER] = "free-other", [CALL_USABLE_SIZE] = "usable-size",
+    [CALL_REALLOC] = "realloc",
 };
 
 static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...) {

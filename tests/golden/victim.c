@@ -50,6 +50,19 @@ static void marked_free(enum marker_call call, void *block, size_t size, size_t 
     free(block);
 }
 
+static void marked_usable_size(void *block, size_t size, size_t usable) {
+    mark(CALL_USABLE_SIZE, (const void *)malloc_usable_size, size, usable);
+    if (malloc_usable_size(block) != usable) {
+        abort();
+    }
+}
+
+/* The block stays as it is. */
+static void *marked_realloc(void *block, size_t size, size_t usable) {
+    mark(CALL_REALLOC, (const void *)realloc, size, usable);
+    return check(realloc(block, usable));
+}
+
 /*
  * A free leaves at least one block in the magazine and a malloc leaves room for at least one, so
  * that calls which take turns are warm whatever the capacity. No block is freed right after itself:
@@ -70,6 +83,8 @@ static size_t measure(size_t size) {
     marked_free(CALL_FREE, block[3], size, usable);
     block[1] = check(malloc(size));
     marked_free(CALL_FREE_OTHER, other, size, usable);
+    marked_usable_size(block[4], size, usable);
+    block[4] = marked_realloc(block[4], size, usable);
 
     free(block[0]);
     free(block[1]);
