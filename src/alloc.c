@@ -490,10 +490,22 @@ static NO_INLINE void *realloc_slow(void *pointer, size_t size) {
     return large ? resize_by_move(span, size) : resize_by_copy(pointer, old_size, size);
 }
 
-/* Mostly the block stays as it is. */
+/* From one class to another. */
+static NO_INLINE void *resize_small(void *old, size_t old_size, size_t size) {
+    block_require("realloc", &arenas[0], old);
+    return resize_by_copy(old, old_size, size);
+}
+
 void *alloc_realloc(void *pointer, size_t size) {
-    bool stays = size != 0 && fits(size_by_page(pointer), size);
-    return LIKELY(stays) ? pointer : realloc_slow(pointer, size);
+    size_t old_size = size_by_page(pointer);
+    if (UNLIKELY(old_size == 0 || size == 0)) {
+        return realloc_slow(pointer, size);
+    }
+    if (LIKELY(fits(old_size, size))) {
+        return pointer;
+    }
+    return size <= MAX_SMALL_SIZE ? resize_small(pointer, old_size, size)
+                                  : realloc_slow(pointer, size);
 }
 
 void alloc_end(void) {
