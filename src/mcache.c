@@ -242,8 +242,8 @@ static void sweep(struct mcache *cache) {
 }
 
 /* While the heap hands out pages: where the objects of classes that the thread allocates of lie
- * scattered, fewer spans might do. One thread looks on behalf of all, in all shards: that many
- * threads did would cost more than all their slow operations. */
+ * scattered, fewer spans might do. One thread looks on behalf of all, in all shards: many would
+ * read the same structs of the mcentral again and again. */
 static void drain(const struct mcache *cache) {
     size_t now = mheap_taken() / DRAIN_EVERY;
     if (LIKELY(atomic_load_explicit(&drained, memory_order_relaxed) == now)) {

@@ -62,7 +62,7 @@ static_assert(sizeof(struct mcache_front) <= 512, "static TLS of a late dlopen")
  */
 struct bin {
     struct magazine *magazine;
-    void *marker;       /* the first object freed after half of its objects had gone back */
+    void *marker;       /* the first object freed after it was last full */
     bool used : 1;      /* on the slow path, since the last sweep */
     bool taken : 1;     /* malloc has missed here */
     uint8_t only_freed; /* so many halves in a row went back without a malloc between two of them */
