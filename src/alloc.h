@@ -19,11 +19,13 @@
 
 void *alloc_malloc_slow(size_t size);
 void alloc_free_slow(void *pointer);
-void alloc_free_sized_slow(void *pointer, size_t size, size_t align);
 
 /* alloc_malloc_slow for callers that are not the entry point: frame is
  * __builtin_frame_address(0) where a recorded stack is to start. */
 void *alloc_malloc_from(size_t size, const void *frame);
+
+/* A block that check.h owns. */
+void alloc_free_checked(const char *call, void *pointer, const void *frame);
 
 /* Everything here runs on every call; each miss is a tail call. The tests freeze its length.
  * NULL: alloc_malloc_slow may have one. */
@@ -73,24 +75,11 @@ ALWAYS_INLINE void alloc_free(void *pointer) {
     }
 }
 
-/* The caller knows the request's size and alignment (1: the default). They are looked at only off
- * the fast path. */
-ALWAYS_INLINE void alloc_free_sized(void *pointer, size_t size, size_t align) {
-    if (UNLIKELY(!alloc_try_free(pointer))) {
-        alloc_free_sized_slow(pointer, size, align);
-    }
-}
-
 /* count * size bytes, zero; overflow is ENOMEM. */
 void *alloc_calloc(size_t count, size_t size);
 
-void *alloc_realloc(void *pointer, size_t size);
-
 /* align is a power of two. */
 void *alloc_aligned(size_t align, size_t size);
-
-/* 0 for NULL. */
-size_t alloc_usable_size(const void *pointer);
 
 /* Slow operations of a thread between two looks at the clock. A miss stands for the many calls that
  * a magazine serves, so it always looks, but for the first few of 256 operations. */

@@ -62,7 +62,7 @@ void *goalloc_calloc(size_t count, size_t size) {
 }
 
 void *goalloc_realloc(void *ptr, size_t size) {
-    return alloc_realloc(ptr, size);
+    return resize_realloc(ptr, size);
 }
 
 void *goalloc_reallocarray(void *ptr, size_t count, size_t size) {
@@ -74,11 +74,11 @@ void goalloc_free(void *ptr) {
 }
 
 void goalloc_free_sized(void *ptr, size_t size) {
-    alloc_free_sized(ptr, size, 1);
+    resize_free_sized(ptr, size, 1);
 }
 
 void goalloc_free_aligned_sized(void *ptr, size_t alignment, size_t size) {
-    alloc_free_sized(ptr, size, alignment);
+    resize_free_sized(ptr, size, alignment);
 }
 
 int goalloc_posix_memalign(void **out, size_t alignment, size_t size) {
@@ -102,7 +102,7 @@ void *goalloc_pvalloc(size_t size) {
 }
 
 size_t goalloc_usable_size(const void *ptr) {
-    return alloc_usable_size(ptr);
+    return resize_usable_size(ptr);
 }
 
 int goalloc_trim(size_t pad) {

@@ -1,7 +1,7 @@
 /*
  * The entry points' semantics in one place: goalloc.h under the goalloc_ names (api.c), and the
  * standard names (shim.c, shim_cxx.c) are both made of these. What only passes arguments on is in
- * alloc.h. See README.md.
+ * alloc.h and resize.h. See README.md.
  */
 #ifndef GOALLOC_API_H
 #define GOALLOC_API_H
@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "alloc.h"
 #include "base.h"
+#include "resize.h"
 
 static inline void *api_reallocarray(void *pointer, size_t count, size_t size) {
     size_t bytes;
@@ -19,7 +19,7 @@ static inline void *api_reallocarray(void *pointer, size_t count, size_t size) {
         errno = ENOMEM;
         return NULL;
     }
-    return alloc_realloc(pointer, bytes);
+    return resize_realloc(pointer, bytes);
 }
 
 /* aligned_alloc and memalign. */

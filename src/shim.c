@@ -38,7 +38,7 @@ EXPORT void *calloc(size_t count, size_t size) {
 }
 
 EXPORT void *realloc(void *ptr, size_t size) {
-    return alloc_realloc(ptr, size);
+    return resize_realloc(ptr, size);
 }
 
 EXPORT void *reallocarray(void *ptr, size_t count, size_t size) {
@@ -66,7 +66,7 @@ EXPORT void *pvalloc(size_t size) {
 }
 
 EXPORT size_t malloc_usable_size(void *ptr) {
-    return alloc_usable_size(ptr);
+    return resize_usable_size(ptr);
 }
 
 EXPORT void cfree(void *ptr) {
@@ -148,7 +148,7 @@ void *__libc_calloc(size_t count, size_t size) {
 }
 
 void *__libc_realloc(void *ptr, size_t size) {
-    return alloc_realloc(ptr, size);
+    return resize_realloc(ptr, size);
 }
 
 void *__libc_memalign(size_t alignment, size_t size) {

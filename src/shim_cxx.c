@@ -132,13 +132,13 @@ static NO_INLINE void *new_nothrow_slow(size_t size, const struct nothrow *tag) 
 #define DELETE_SIZED(name)                                                                         \
     EXPORT void name(void *ptr, size_t size);                                                      \
     void name(void *ptr, size_t size) {                                                            \
-        alloc_free_sized(ptr, size, 1);                                                            \
+        resize_free_sized(ptr, size, 1);                                                           \
     }
 
 #define DELETE_ALIGNED_SIZED(name)                                                                 \
     EXPORT void name(void *ptr, size_t size, size_t align);                                        \
     void name(void *ptr, size_t size, size_t align) {                                              \
-        alloc_free_sized(ptr, size, align);                                                        \
+        resize_free_sized(ptr, size, align);                                                       \
     }
 
 NEW(_Znwm)

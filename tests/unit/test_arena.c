@@ -4,12 +4,12 @@
  */
 #include "support.h"
 
-#include "alloc.h"
 #include "arch.h"
 #include "arena.h"
 #include "mheap.h"
 #include "options.h"
 #include "os.h"
+#include "resize.h"
 
 enum { HINTS = 0x80 };
 
@@ -159,7 +159,7 @@ TEST_IN_CHILD(small_objects_of_a_further_arena) {
         count++;
     } while (arena_of((uintptr_t)objects[count - 1]) == &arenas[0]);
     CHECK(arena_of((uintptr_t)objects[count - 1]) == &arenas[1]);
-    CHECK(alloc_usable_size(objects[count - 1]) == 20480);
+    CHECK(resize_usable_size(objects[count - 1]) == 20480);
     for (unsigned i = 0; i < count; i++) {
         CHECK(is_filled(objects[i], 20000, i));
         alloc_free(objects[i]);

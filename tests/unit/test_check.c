@@ -5,10 +5,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "alloc.h"
 #include "check.h"
 #include "guard.h"
 #include "options.h"
+#include "resize.h"
 
 enum { BLOCKS = 500, ROUNDS = 20000 };
 
@@ -51,14 +51,14 @@ static void churn(const void *mode) {
         CHECK(block[i] == NULL || is_filled(block[i], size[i], i));
         size_t now = some_size(&random);
         if (block[i] != NULL && round % 3 == 0) {
-            block[i] = alloc_realloc(block[i], now + 1);
+            block[i] = resize_realloc(block[i], now + 1);
             CHECK(is_filled(block[i], min_size(size[i], now + 1), i));
             now++;
         } else {
             alloc_free(block[i]);
             block[i] = some_block(&random, now);
         }
-        CHECK(block[i] != NULL && alloc_usable_size(block[i]) >= now);
+        CHECK(block[i] != NULL && resize_usable_size(block[i]) >= now);
         size[i] = now;
         fill(block[i], now, i);
     }
@@ -77,8 +77,8 @@ TEST_IN_CHILD(sizes_are_those_asked_for) {
     set_mode(CHECK_CONTENTS);
     for (size_t size = 0; size < 200000; size += 1 + size / 20) {
         void *block = alloc_malloc(size);
-        CHECK(alloc_usable_size(block) == size && check_knows_size(block));
-        alloc_free_sized(block, size, 1);
+        CHECK(resize_usable_size(block) == size && check_knows_size(block));
+        resize_free_sized(block, size, 1);
     }
 }
 
@@ -145,7 +145,7 @@ TEST_IN_CHILD(samples_are_guarded_and_others_not) {
         fill(block, 64, i);
         if (guard_owns(block)) {
             guarded++;
-            block = alloc_realloc(block, 100);
+            block = resize_realloc(block, 100);
             CHECK(is_filled(block, 64, i));
         }
         if (i % 2 == 0) {

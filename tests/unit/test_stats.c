@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "alloc.h"
 #include "registry.h"
+#include "resize.h"
 #include "stats.h"
 #include "thread.h"
 
@@ -38,10 +38,10 @@ static void work(unsigned index) {
         size_t size = random_below(&seed, (size_t)1 << (4 + random_below(&seed, 14)));
         blocks[index][i] = alloc_malloc(size);
         CHECK(blocks[index][i] != NULL);
-        held[index] += alloc_usable_size(blocks[index][i]);
+        held[index] += resize_usable_size(blocks[index][i]);
     }
     for (unsigned i = index % 2; i < BLOCKS; i += 2) {
-        held[index] -= alloc_usable_size(blocks[index][i]);
+        held[index] -= resize_usable_size(blocks[index][i]);
         alloc_free(blocks[index][i]);
         blocks[index][i] = NULL;
     }
@@ -57,14 +57,14 @@ static void end_work(unsigned index) {
 TEST_IN_CHILD(kept_blocks_are_free) {
     (void)unused;
     void *block = alloc_malloc(120000), *other = alloc_malloc(100000);
-    size_t both = alloc_usable_size(block) + alloc_usable_size(other);
+    size_t both = resize_usable_size(block) + resize_usable_size(other);
     struct goalloc_stats before = get();
     CHECK(before.allocated == both);
     alloc_free(other);
     CHECK(registry_total_large().blocks == 1);
     struct goalloc_stats after = get();
     check_sums();
-    CHECK(after.allocated == alloc_usable_size(block) && after.mapped == before.mapped);
+    CHECK(after.allocated == resize_usable_size(block) && after.mapped == before.mapped);
     CHECK(before.active - after.active >= 100000);
     CHECK(after.free_pages - before.free_pages == before.active - after.active);
     alloc_free(block);

@@ -9,11 +9,11 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "alloc.h"
 #include "emergency.h"
 #include "goalloc.h"
 #include "mcentral.h"
 #include "mheap.h"
+#include "resize.h"
 #include "stats.h"
 #include "thread.h"
 
@@ -50,9 +50,9 @@ TEST_IN_CHILD(emergency_memory) {
         void *c = alloc_aligned(4096, sizes[i]);
         CHECK(emergency_owns(a) && emergency_owns(b) && emergency_owns(c));
         CHECK(is_zero(b, sizes[i]) && is_aligned_to(c, 4096));
-        CHECK(alloc_usable_size(a) >= sizes[i]);
+        CHECK(resize_usable_size(a) >= sizes[i]);
         fill(a, sizes[i], 1);
-        a = alloc_realloc(a, 2 * sizes[i] + 1000);
+        a = resize_realloc(a, 2 * sizes[i] + 1000);
         CHECK(emergency_owns(a) && is_filled(a, sizes[i], 1));
         alloc_free(a);
         alloc_free(b);
@@ -69,7 +69,7 @@ TEST_IN_CHILD(emergency_memory_afterwards) {
     void *a = alloc_malloc(100), *b = alloc_malloc(100);
     thread_leave();
     fill(a, 100, 1);
-    a = alloc_realloc(a, 50000);
+    a = resize_realloc(a, 50000);
     CHECK(!emergency_owns(a) && is_filled(a, 100, 1));
     alloc_free(a);
     alloc_free(b);
