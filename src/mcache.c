@@ -17,7 +17,8 @@
 #include "sparse.h"
 #include "stackcache.h"
 
-enum { SWEEP_EVERY = 128 }; /* slow operations between two looks for idle classes */
+enum { SWEEP_EVERY = 128 }; /* slow operations between two looks whether a class is idle */
+static_assert((int)CLASS_COUNT <= (int)SWEEP_EVERY, "one class at an operation");
 
 /* Pages that the heap hands out between two looks for spans to drain; and how many halves of a
  * magazine go back in a row before the class counts as one that is only freed of. */
@@ -221,23 +222,29 @@ static bool is_idle(const struct mcache *cache, unsigned class) {
     return !bin->used && bin->top == (uint32_t)cache->front->top[class];
 }
 
-/* Every so often: the objects of a class that is idle go back, and the empty spans of the thread's
- * shard. */
-static void sweep(struct mcache *cache) {
-    for (unsigned class = 1; class < CLASS_COUNT; class++) {
-        struct bin *bin = &cache->bins[class];
-        if (is_idle(cache, class)) {
-            if (bin->magazine != NULL) {
-                reset_bin(cache, class);
-            }
-            mcentral_trim(cache->shard, class);
+/* The objects of a class that is idle go back, and empty spans of the thread's shard. */
+static void sweep_class(struct mcache *cache, unsigned class) {
+    struct bin *bin = &cache->bins[class];
+    if (is_idle(cache, class)) {
+        if (bin->magazine != NULL) {
+            reset_bin(cache, class);
         }
-        bin->used = false;
-        bin->top = (uint32_t)cache->front->top[class];
+        mcentral_trim(cache->shard, class, MCENTRAL_TRIM_MOST);
     }
-    struct mcache *abandoned = registry_take_abandoned();
-    if (UNLIKELY(abandoned != NULL)) {
-        destroy_abandoned(abandoned);
+    bin->used = false;
+    bin->top = (uint32_t)cache->front->top[class];
+}
+
+/* One class at an operation, or what a thread left behind: none takes long. */
+static void sweep(struct mcache *cache) {
+    unsigned turn = cache->operations % SWEEP_EVERY;
+    if (turn == 0) {
+        struct mcache *abandoned = registry_take_abandoned();
+        if (UNLIKELY(abandoned != NULL)) {
+            destroy_abandoned(abandoned);
+        }
+    } else if (turn < CLASS_COUNT) {
+        sweep_class(cache, turn);
     }
 }
 
@@ -260,9 +267,8 @@ static void drain(const struct mcache *cache) {
 
 static void count_operation(struct mcache *cache, unsigned class) {
     cache->bins[class].used = true;
-    if (++cache->operations % SWEEP_EVERY == 0) {
-        sweep(cache);
-    }
+    cache->operations++;
+    sweep(cache);
     drain(cache);
 }
 

@@ -14,10 +14,9 @@
 enum { STEP_PART = 16, STEP_MOST = 8 };
 
 /* In pages: how much of empty spans a class and shard keeps at most, so that giving all of it back
- * at once does not take long; from what size on it keeps so much; how much is given back for one
- * span that another class wants, so that it is rare; and how much, or little more, in one call of
- * mcentral_trim_some. */
-enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32, TRIMMED_AT_ONCE = 256 };
+ * at once does not take long; from what size on it keeps so much; and how much is given back for
+ * one span that another class wants, so that it is rare. */
+enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32 };
 
 /* Fewer than 8 objects of a larger size are in a page. */
 #define FEW_FROM KIB
@@ -332,14 +331,15 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
     }
 }
 
-size_t mcentral_trim(unsigned shard, unsigned class) {
+size_t mcentral_trim(unsigned shard, unsigned class, size_t most) {
     struct mcentral *central = &mcentrals[shard][class];
     struct span *empty = NULL;
     if (spanset_guess_empty(&central->set) == 0) {
         return 0;
     }
     lock_acquire(&central->lock);
-    size_t pages = take_empty_locked(central, 0, &empty);
+    size_t has = central->set.empty_pages;
+    size_t pages = take_empty_locked(central, has - min_size(has, most), &empty);
     unlock(central, class);
     mheap_free_small(empty);
     return pages;
@@ -347,7 +347,7 @@ size_t mcentral_trim(unsigned shard, unsigned class) {
 
 void mcentral_trim_all(void) {
     for (unsigned i = 0; i < mcentral_shards() * CLASS_COUNT; i++) {
-        mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
+        mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT, SIZE_MAX);
     }
 }
 
@@ -357,14 +357,18 @@ void mcentral_begin_trim(void) {
                                             memory_order_relaxed, memory_order_relaxed);
 }
 
+/* One that still has some is where the next call begins. */
 bool mcentral_trim_some(void) {
     size_t pages = 0;
     unsigned left = atomic_load_explicit(&untrimmed, memory_order_relaxed);
-    while (left > 0 && pages < TRIMMED_AT_ONCE) {
+    while (left > 0) {
         unsigned i = left - 1;
-        if (atomic_compare_exchange_weak_explicit(&untrimmed, &left, i, memory_order_relaxed,
-                                                  memory_order_relaxed)) {
-            pages += mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT);
+        pages += mcentral_trim(i / CLASS_COUNT, i % CLASS_COUNT, MCENTRAL_TRIM_MOST - pages);
+        if (pages >= MCENTRAL_TRIM_MOST) {
+            break;
+        }
+        if (atomic_compare_exchange_strong_explicit(&untrimmed, &left, i, memory_order_relaxed,
+                                                    memory_order_relaxed)) {
             left = i;
         }
     }

@@ -43,14 +43,19 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
 /* The shard that the object's span belongs to; it may change at any time. */
 unsigned mcentral_shard_of(const void *object);
 
-/* Gives the empty spans of a class and shard back to the heap. Returns their pages. */
-size_t mcentral_trim(unsigned shard, unsigned class);
+/* In pages: so many empty spans go back to the heap in some 15 microseconds, which is what a call
+ * may be made to do for others. */
+enum { MCENTRAL_TRIM_MOST = 64 };
 
-/* The same for all of them. */
+/* Gives empty spans of a class and shard back to the heap, up to so many pages or little more.
+ * Returns their pages. */
+size_t mcentral_trim(unsigned shard, unsigned class, size_t most);
+
+/* The same for all of them, whatever they have. */
 void mcentral_trim_all(void);
 
-/* The same, a few hundred pages a call of mcentral_trim_some, so that none takes long: a round
- * begins, unless one is under way, and goes on. True: it has not come to its end. */
+/* The same, MCENTRAL_TRIM_MOST a call of mcentral_trim_some: a round begins, unless one is under
+ * way, and goes on. True: it has not come to its end. */
 void mcentral_begin_trim(void);
 bool mcentral_trim_some(void);
 

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a caller has to do above the heap: so many small steps, mostly none, more where calls are
- * rare; and once a period, twice a second, what begins then. */
+/* What a caller has to do above the heap: so many small steps, mostly none or one, more where calls
+ * are rare; and once a period, twice a second, what begins then. */
 struct scavenge_due {
     unsigned steps;
     bool period;

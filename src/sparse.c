@@ -11,9 +11,9 @@
 enum { SPARSE_FROM = 16, PUNCHED_FROM = 128, PUNCHED_FROM_THREADS = 512, DRAINED_AT_ONCE = 256 };
 
 /* A lock is held for so many spans of a walk at a time; and how much one call of sparse_punch_idle
- * does: some hundred microseconds at most. */
-enum { SPANS_AT_ONCE = 16, TURNS_AT_ONCE = 16 };
-#define PUNCHED_AT_ONCE (256 * KIB)
+ * does: some fifty microseconds at most. */
+enum { SPANS_AT_ONCE = 16, TURNS_AT_ONCE = 4 };
+#define PUNCHED_AT_ONCE (64 * KIB)
 
 /* The walk through all sparse classes and shards for idle pages. */
 static struct {

@@ -94,7 +94,7 @@ static void step(struct input *input) {
         check_class(class);
         break;
     case 1:
-        mcentral_trim(shard, class);
+        mcentral_trim(shard, class, SIZE_MAX);
         break;
     case 2:
         mcentral_begin_trim();

@@ -10,7 +10,7 @@
 #include "registry.h"
 #include "thread.h"
 
-enum { MANY = 3000, SIZE = 64 };
+enum { MANY = 3000, SIZE = 64, SWEEP = 128 };
 
 static void *objects[MANY];
 
@@ -236,8 +236,8 @@ static void use_pages(void) {
 TEST_IN_CHILD(a_class_that_is_idle_does_not_drain) {
     (void)unused;
     alloc_all(SIZE, MANY);
-    for (unsigned before = thread_cache()->operations / 128;
-         thread_cache()->operations / 128 == before;) {
+    for (unsigned before = thread_cache()->operations;
+         thread_cache()->operations - before < SWEEP;) {
         use_pages();
     }
     for (unsigned i = 0; i < MANY; i++) {
@@ -250,6 +250,33 @@ TEST_IN_CHILD(a_class_that_is_idle_does_not_drain) {
     alloc_free(objects[0]);
     use_pages();
     CHECK(draining_pages() > 0);
+}
+
+static unsigned magazines(void) {
+    unsigned n = 0;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        n += thread_cache()->bins[class].magazine != NULL;
+    }
+    return n;
+}
+
+/* No operation does the work for all. */
+TEST_IN_CHILD(idle_classes_go_back_one_by_one) {
+    (void)unused;
+    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+        CHECK(alloc_malloc(class_to_size[class]) != NULL);
+    }
+    unsigned before = magazines();
+    CHECK(before == CLASS_COUNT - 1);
+    for (unsigned i = 0; i < 2 * SWEEP; i++) {
+        for (unsigned operations = thread_cache()->operations;
+             operations == thread_cache()->operations;) {
+            CHECK(alloc_malloc(SIZE) != NULL);
+        }
+        CHECK(before - magazines() <= 1);
+        before = magazines();
+    }
+    CHECK(before == 1 && cached_bytes() < KIB * SIZE);
 }
 
 TEST_IN_CHILD(flush_gives_everything_back) {
@@ -393,6 +420,7 @@ int main(void) {
         cmocka_unit_test(a_class_that_is_mostly_freed_of_drains),
         cmocka_unit_test(a_class_that_is_only_freed_of_does_not),
         cmocka_unit_test(a_class_that_is_idle_does_not_drain),
+        cmocka_unit_test(idle_classes_go_back_one_by_one),
         cmocka_unit_test(flush_gives_everything_back),
         cmocka_unit_test(budget_by_default),
         cmocka_unit_test(budget_by_option),

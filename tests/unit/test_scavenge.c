@@ -69,9 +69,30 @@ TEST_IN_CHILD(steps_are_bounded) {
     tick(SECOND, PERIOD - 10);
     scavenge(100 * SECOND);
     size_t before = dirty();
-    CHECK(scavenge(200 * SECOND).steps == 16);
+    CHECK(scavenge(200 * SECOND).steps == 64);
     CHECK(before - dirty() <= BIG && before > dirty());
-    CHECK(scavenge(200 * SECOND).steps == 0 && scavenge(200 * SECOND + 4).steps == 1);
+}
+
+static unsigned steps_of(unsigned calls, uint64_t now) {
+    unsigned steps = 0;
+    for (; calls > 0; calls--) {
+        unsigned more = scavenge(now).steps;
+        CHECK(more <= 1);
+        steps += more;
+    }
+    return steps;
+}
+
+/* One step a call and a millisecond, and what there were too few calls for at the next look. */
+TEST_IN_CHILD(steps_are_spread_over_calls) {
+    (void)unused;
+    CHECK(steps_of(10, SECOND) == 0);
+    CHECK(steps_of(10, SECOND + 3) == 0);
+    CHECK(steps_of(10, SECOND + 4) == 4);
+    CHECK(steps_of(10, SECOND + 12) == 8);
+    CHECK(steps_of(3, SECOND + 22) == 3);
+    CHECK(scavenge(SECOND + 32).steps == 7 + 1);
+    CHECK(steps_of(20, SECOND + 32) == 9);
 }
 
 TEST_IN_CHILD(a_clock_that_stands_still_does_no_harm) {
@@ -90,6 +111,7 @@ int main(void) {
         cmocka_unit_test(memory_in_use_again_and_again_stays),
         cmocka_unit_test(the_idle_part_goes_back),
         cmocka_unit_test(steps_are_bounded),
+        cmocka_unit_test(steps_are_spread_over_calls),
         cmocka_unit_test(a_clock_that_stands_still_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,7 @@ static void make_sparse(unsigned spans, unsigned left) {
             give(&objects[i]);
         }
     }
-    mcentral_trim(0, size_class(CLASS_SIZE));
+    mcentral_trim(0, size_class(CLASS_SIZE), SIZE_MAX);
     CHECK(mcentral_get_stats(size_class(CLASS_SIZE)).span_count == spans);
     CHECK(mcentral_is_valid(size_class(CLASS_SIZE)));
 }
@@ -136,7 +136,7 @@ TEST_IN_CHILD(sparse_spans_drain) {
         give(&objects[i]);
         CHECK(mcentral_is_valid(size_class(CLASS_SIZE)));
     }
-    mcentral_trim(0, size_class(CLASS_SIZE));
+    mcentral_trim(0, size_class(CLASS_SIZE), SIZE_MAX);
     CHECK(mcentral_get_stats(size_class(CLASS_SIZE)).span_count == 1 + others + 1);
     CHECK(mheap_get_stats().in_use == (1 + others + 1) * PAGE_SIZE);
 }
@@ -257,7 +257,7 @@ TEST_IN_CHILD(pages_between_objects_go_back) {
             mcentral_give(class, &all[i], 1, "free");
         }
     }
-    mcentral_trim(0, class);
+    mcentral_trim(0, class, SIZE_MAX);
     CHECK(mheap_get_stats().in_use == 0 && span_hole_bytes() == 0);
 }
 
@@ -344,7 +344,7 @@ static void come_and_go(unsigned index) {
             CHECK(is_filled(mine[i], size, index + i));
             mcentral_give(class, &mine[i], 1, "free");
         }
-        mcentral_trim(0, class);
+        mcentral_trim(0, class, SIZE_MAX);
     }
 }
 
