@@ -235,7 +235,7 @@ static void sweep_class(struct mcache *cache, unsigned class) {
     bin->top = (uint32_t)cache->front->top[class];
 }
 
-/* One class at an operation, or what a thread left behind: none takes long. */
+/* One class at an operation, so that none takes long; or a cache that a fork left behind. */
 static void sweep(struct mcache *cache) {
     unsigned turn = cache->operations % SWEEP_EVERY;
     if (turn == 0) {
