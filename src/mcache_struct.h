@@ -63,10 +63,10 @@ static_assert(sizeof(struct mcache_front) <= 512, "static TLS of a late dlopen")
 struct bin {
     struct magazine *magazine;
     void *marker;       /* the first object freed after it was last full */
-    bool used : 1;      /* on the slow path, since the last sweep */
+    bool used : 1;      /* on the slow path, since the class was last swept */
     bool taken : 1;     /* malloc has missed here */
     uint8_t only_freed; /* so many halves in a row went back without a malloc between two of them */
-    uint32_t top;       /* the low half of the class's top at that sweep */
+    uint32_t top;       /* the low half of the class's top then */
 };
 
 /* spent == the sum over the magazines of capacity * size, and spent <= budget. */

@@ -13,9 +13,8 @@
  * what it has, up to so many pages. */
 enum { STEP_PART = 16, STEP_MOST = 8 };
 
-/* In pages: how much of empty spans a class and shard keeps at most, so that giving all of it back
- * at once does not take long; from what size on it keeps so much; and how much is given back for
- * one span that another class wants, so that it is rare. */
+/* In pages: how much of empty spans a class and shard keeps at most; from what size on it keeps so
+ * much; and how much is given back for one span that another class wants, so that it is rare. */
 enum { EMPTY_MOST = 512, KEEPING_FROM = 16, RECLAIMED_AT_ONCE = 32 };
 
 /* Fewer than 8 objects of a larger size are in a page. */

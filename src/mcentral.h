@@ -43,8 +43,8 @@ void mcentral_give(unsigned class, void *const *objects, unsigned n, const char 
 /* The shard that the object's span belongs to; it may change at any time. */
 unsigned mcentral_shard_of(const void *object);
 
-/* In pages: so many empty spans go back to the heap in some 15 microseconds, which is what a call
- * may be made to do for others. */
+/* In pages: how much of empty spans one call gives back to the heap for others, so that it does not
+ * take long. */
 enum { MCENTRAL_TRIM_MOST = 64 };
 
 /* Gives empty spans of a class and shard back to the heap, up to so many pages or little more.

@@ -11,7 +11,7 @@
 enum { SPARSE_FROM = 16, PUNCHED_FROM = 128, PUNCHED_FROM_THREADS = 512, DRAINED_AT_ONCE = 256 };
 
 /* A lock is held for so many spans of a walk at a time; and how much one call of sparse_punch_idle
- * does: some fifty microseconds at most. */
+ * does, so that it does not take long. */
 enum { SPANS_AT_ONCE = 16, TURNS_AT_ONCE = 4 };
 #define PUNCHED_AT_ONCE (64 * KIB)
 
