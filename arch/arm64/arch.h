@@ -11,6 +11,7 @@
 
 #define ARCH_NAME "arm64"
 #define ARCH_ADDRESS_BITS 48
+#define ARCH_VDSO_CLOCK "__kernel_clock_gettime"
 
 static inline uint64_t arch_hint(unsigned i) {
 #ifdef __APPLE__

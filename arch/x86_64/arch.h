@@ -1,7 +1,7 @@
 /*
  * What the allocator needs to know of x86-64. The build puts exactly one arch/ directory on the
- * include path; each defines these names: ARCH_NAME, ARCH_ADDRESS_BITS, arch_hint, arch_pause,
- * arch_thread_pointer, arch_syscall. See src/README.md.
+ * include path; each defines these names: ARCH_NAME, ARCH_ADDRESS_BITS, ARCH_VDSO_CLOCK, arch_hint,
+ * arch_pause, arch_thread_pointer, arch_syscall. See src/README.md.
  */
 #ifndef GOALLOC_ARCH_H
 #define GOALLOC_ARCH_H
@@ -12,6 +12,8 @@
 
 #define ARCH_NAME "x86_64"
 #define ARCH_ADDRESS_BITS 47
+/* The name of clock_gettime in the vDSO. */
+#define ARCH_VDSO_CLOCK "__vdso_clock_gettime"
 
 /* The i-th address to ask for; 0 when the list has ended before i. */
 static inline uint64_t arch_hint(unsigned i) {
