@@ -17,7 +17,7 @@ static void *take(size_t size, size_t align, unsigned seed) {
 }
 
 TEST_IN_CHILD(owns_nothing_at_first) {
-    int local;
+    int local = 0;
     (void)unused;
     CHECK(!emergency_owns(NULL) && !emergency_owns(&local));
     take(1, 16, 0);

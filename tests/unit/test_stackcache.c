@@ -178,7 +178,7 @@ TEST_IN_CHILD(retired_stacks_are_drained) {
 }
 
 TEST_IN_CHILD(runs_on_knows_its_stack) {
-    char here;
+    char here = 0;
     (void)unused;
     struct stackcache *cache = create(true);
     void *low = take(cache, KIND);
