@@ -58,6 +58,19 @@ static enum place find_place(uintptr_t address, struct map_line *line) {
     }
 }
 
+/* In front of a block of glibc's. */
+enum { CHUNK_HEADER = 16 };
+
+/* Does a mapping of glibc's begin `before` bytes in front of the chunk and end with it? Since glibc
+ * 2.43 the size leaves a header out, and the lowest bit of `before` says whether the mapping has
+ * huge pages. */
+static bool has_own_mapping(uintptr_t chunk, size_t before, size_t size) {
+    enum { HUGE_PAGES = 1 };
+    size_t page = os_page_size(), offset = before & ~(size_t)HUGE_PAGES;
+    return (chunk - offset) % page == 0 &&
+           ((offset + size) % page == 0 || (offset + size + CHUNK_HEADER) % page == 0);
+}
+
 /*
  * Would glibc take it for a block of its own? It reads the two words below: the chunk's size with
  * three flags, and in front of that what precedes a chunk that has a mapping of its own; and behind
@@ -67,19 +80,19 @@ static enum place find_place(uintptr_t address, struct map_line *line) {
  */
 static bool glibc_would_accept(const void *pointer) {
     enum { BEFORE_IN_USE = 1, OWN_MAPPING = 2, OTHER_ARENA = 4, FLAGS = 7 };
-    enum { HEADER = 16, SMALLEST = 32 };
+    enum { SMALLEST = 32 };
     const uintptr_t heap = 64 * MIB; /* those of other arenas are aligned to it */
-    uintptr_t chunk = (uintptr_t)pointer - HEADER;
-    if (chunk % HEADER != 0 || !os_is_readable((const void *)chunk)) {
+    uintptr_t chunk = (uintptr_t)pointer - CHUNK_HEADER;
+    if (chunk % CHUNK_HEADER != 0 || !os_is_readable((const void *)chunk)) {
         return false;
     }
     size_t before = ((const size_t *)chunk)[0], word = ((const size_t *)chunk)[1];
     size_t size = word & ~(size_t)FLAGS;
-    if (size < SMALLEST || size % HEADER != 0) {
+    if (size < SMALLEST || size % CHUNK_HEADER != 0) {
         return false;
     }
     if ((word & OWN_MAPPING) != 0) {
-        return ((chunk - before) | (before + size)) % os_page_size() == 0;
+        return has_own_mapping(chunk, before, size);
     }
     if ((word & OTHER_ARENA) != 0 && !os_is_readable((const void *)align_down(chunk, heap))) {
         return false;
