@@ -146,8 +146,9 @@ bool os_mark_guard(void *base, size_t size) {
     static _Atomic int answer;
     int known = atomic_load_explicit(&answer, memory_order_relaxed);
     if (known == UNKNOWN) {
-        known = advice_is_taken(base, size, MADV_GUARD_INSTALL) ? YES : NO;
-        atomic_store_explicit(&answer, known, memory_order_relaxed);
+        bool taken = advice_is_taken(base, size, MADV_GUARD_INSTALL);
+        atomic_store_explicit(&answer, taken ? YES : NO, memory_order_relaxed);
+        return taken;
     }
     return known == YES && !failed(SYSCALL(SYS_madvise, base, size, MADV_GUARD_INSTALL, 0, 0, 0));
 }
