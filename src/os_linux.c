@@ -296,9 +296,11 @@ static int clock_by_system_call(clockid_t clock, struct timespec *now) {
 }
 
 /* Past libc, whose name for it others wrap. There is no vDSO under valgrind, nor under old
- * emulators. */
+ * emulators, of which getauxval tells by errno, too. */
 static NO_INLINE clock_function find_clock(void) {
+    int saved = errno;
     void *found = vdso_find((const void *)getauxval(AT_SYSINFO_EHDR), ARCH_VDSO_CLOCK);
+    errno = saved;
     return found != NULL ? (clock_function)found : clock_by_system_call;
 }
 
