@@ -7,27 +7,32 @@
 #include <string.h>
 
 struct tables {
-    const char *base; /* addresses in the image are offsets from here */
+    uintptr_t base; /* addresses in the image are offsets from here */
     const Elf64_Sym *symbols;
     const char *strings;
     const uint32_t *sysv_hash;
     const uint32_t *gnu_hash; /* a kernel has the one, the other, or both */
 };
 
+/* The base is 0 where an emulator has made addresses of the offsets. */
 static struct tables find_tables(const char *image) {
     const Elf64_Ehdr *header = (const void *)image;
-    const Elf64_Phdr *segment = (const void *)(image + header->e_phoff);
+    const Elf64_Phdr *segment = (const void *)(image + header->e_phoff), *load = NULL;
     const Elf64_Dyn *entry = NULL;
-    struct tables tables = {0};
     for (unsigned i = 0; i < header->e_phnum; i++, segment++) {
-        if (segment->p_type == PT_LOAD && tables.base == NULL) {
-            tables.base = image + segment->p_offset - segment->p_vaddr;
+        if (segment->p_type == PT_LOAD && load == NULL) {
+            load = segment;
         } else if (segment->p_type == PT_DYNAMIC) {
             entry = (const void *)(image + segment->p_offset);
         }
     }
-    for (; entry != NULL && tables.base != NULL && entry->d_tag != DT_NULL; entry++) {
-        const void *at = tables.base + entry->d_un.d_ptr;
+    struct tables tables = {0};
+    if (load == NULL || entry == NULL) {
+        return tables;
+    }
+    tables.base = (uintptr_t)image + load->p_offset - load->p_vaddr;
+    for (; entry->d_tag != DT_NULL; entry++) {
+        const void *at = (const void *)(tables.base + entry->d_un.d_ptr);
         switch (entry->d_tag) {
         case DT_SYMTAB:
             tables.symbols = at;
