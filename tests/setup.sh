@@ -2,8 +2,8 @@
 # What goalloc-run and tests/run share: which packages a build and the tests need, how they get
 # onto the machine, and how a build directory is made and brought up to date. Sourced, not run.
 #
-# The lists are complete for a minimal Debian 12 and hold under Debian 13 and Ubuntu; elsewhere the tools are
-# looked for by name, and what is missing is left to the user.
+# The lists are complete for a minimal Debian 12 and hold under Debian 13 and Ubuntu; elsewhere the
+# tools are looked for by name, and what is missing is left to the user.
 
 build_packages=(cmake ninja-build gcc libc6-dev)
 
