@@ -7,6 +7,7 @@
  */
 #include "mcache.h"
 
+#include "arena.h"
 #include "fatal.h"
 #include "fixalloc.h"
 #include "magazine.h"
@@ -22,7 +23,7 @@ static_assert((int)CLASS_COUNT <= (int)SWEEP_EVERY, "one class at an operation")
 
 /* Pages that the heap hands out between two looks for spans to drain; and how many halves of a
  * magazine go back in a row before the class counts as one that is only freed of. */
-enum { DRAIN_EVERY = 64, ONLY_FREED = 16 };
+enum { DRAIN_EVERY = 32, ONLY_FREED = 16 };
 
 /* What a thread may cache without asking, and by how much it asks for more. */
 #define OWN_BUDGET (512 * KIB)
@@ -110,10 +111,16 @@ static void give_back(unsigned class, struct magazine *magazine, uint32_t n) {
 
 static_assert((int)MAGAZINE_MOST / 2 <= (int)MCENTRAL_MOST, "half of one goes back at once");
 
-static void destroy_magazine(unsigned class, struct magazine *magazine) {
-    while (magazine->count > 0) {
-        give_back(class, magazine, (uint32_t)min_size(magazine->count, MCENTRAL_MOST));
+/* The same for as many as may be there. */
+static void give_back_parts(unsigned class, struct magazine *magazine, uint32_t n) {
+    for (uint32_t part; n > 0; n -= part) {
+        part = (uint32_t)min_size(n, MCENTRAL_MOST);
+        give_back(class, magazine, part);
     }
+}
+
+static void destroy_magazine(unsigned class, struct magazine *magazine) {
+    give_back_parts(class, magazine, magazine->count);
     magazine_destroy(magazine);
 }
 
@@ -248,10 +255,39 @@ static void sweep(struct mcache *cache) {
     }
 }
 
+static bool drains(const void *object) {
+    const struct arena *arena = arena_of((uintptr_t)object);
+    return arena_page_class(arena, arena_page(arena, (uintptr_t)object)) == 0;
+}
+
+/* What the thread has of spans that drain goes back to them: malloc would take it next. The others
+ * move up. */
+static void give_draining(struct mcache *cache, unsigned class) {
+    struct magazine *magazine = cache->bins[class].magazine;
+    uintptr_t top = cache->front->top[class];
+    if (magazine == NULL) {
+        return;
+    }
+    unload(cache, class);
+    void **lowest = magazine_lowest(magazine);
+    uint32_t n = magazine->count;
+    for (uint32_t i = n; i-- > 0;) {
+        void *object = lowest[i];
+        if (!drains(object)) {
+            lowest[i] = lowest[--n];
+            lowest[n] = object;
+        }
+    }
+    give_back_parts(class, magazine, n);
+    if (top != 0) {
+        load(cache, class);
+    }
+}
+
 /* While the heap hands out pages: where the objects of classes that the thread allocates of lie
  * scattered, fewer spans might do. One thread looks on behalf of all, in all shards: many would
  * read the same structs of the mcentral again and again. */
-static void drain(const struct mcache *cache) {
+static void drain(struct mcache *cache) {
     size_t now = mheap_taken() / DRAIN_EVERY;
     if (LIKELY(atomic_load_explicit(&drained, memory_order_relaxed) == now)) {
         return;
@@ -259,8 +295,9 @@ static void drain(const struct mcache *cache) {
     atomic_store_explicit(&drained, now, memory_order_relaxed);
     for (unsigned class = 1; class < CLASS_COUNT; class++) {
         const struct bin *bin = &cache->bins[class];
-        if (bin->taken && bin->only_freed < ONLY_FREED && !is_idle(cache, class)) {
-            sparse_drain(class);
+        if (bin->taken && bin->only_freed < ONLY_FREED && !is_idle(cache, class) &&
+            sparse_drain(class)) {
+            give_draining(cache, class);
         }
     }
 }

@@ -37,12 +37,13 @@ void sparse_punch_locked(const struct mcentral *central, struct span *span) {
     }
 }
 
-static void drain_shard(unsigned shard, unsigned class) {
+static bool drain_shard(unsigned shard, unsigned class) {
     struct mcentral *central = &mcentrals[shard][class];
+    unsigned n = 0;
     if (!lock_try(&central->lock)) {
-        return;
+        return false;
     }
-    for (unsigned n = 0; n < DRAINED_AT_ONCE && sparse_is(shard, class); n++) {
+    for (; n < DRAINED_AT_ONCE && sparse_is(shard, class); n++) {
         struct span *span = spanset_emptiest(&central->set, SPANSET_EMPTY);
         if (span == NULL) {
             break;
@@ -52,14 +53,17 @@ static void drain_shard(unsigned shard, unsigned class) {
         arena_set_class(span, 0);
     }
     lock_release(&central->lock);
+    return n > 0;
 }
 
-void sparse_drain(unsigned class) {
+bool sparse_drain(unsigned class) {
+    bool began = false;
     for (unsigned shard = 0; shard < mcentral_shards(); shard++) {
         if (sparse_is(shard, class)) {
-            drain_shard(shard, class);
+            began |= drain_shard(shard, class);
         }
     }
+    return began;
 }
 
 static size_t punch_some_locked(struct mcentral *central, size_t (*punch)(struct span *span)) {

@@ -28,8 +28,8 @@ struct span;
 bool sparse_is(unsigned shard, unsigned class);
 
 /* Has the emptiest spans of a class drain until it is not sparse any more in any shard, or many do.
- * One whose lock is held is left out. */
-void sparse_drain(unsigned class);
+ * One whose lock is held is left out. True: some began to. */
+bool sparse_drain(unsigned class);
 
 /* Gives the free pages of a span that drains back to the system, unless the class is small. */
 void sparse_punch_locked(const struct mcentral *central, struct span *span);

@@ -79,6 +79,25 @@ void free_touched(void *block, size_t size) {
     free(block);
 }
 
+struct sized *sized_make(uint32_t size) {
+    struct sized *block = malloc(size);
+    CHECK(block != NULL, "no memory");
+    memset(block, (unsigned char)size, size);
+    *block = (struct sized){size, ~size};
+    return block;
+}
+
+void sized_drop(struct sized *block) {
+    if (block != NULL) {
+        uint32_t size = block->size;
+        CHECK(block->inverted == ~size &&
+                  (size == sizeof *block ||
+                   ((unsigned char *)block)[size - 1] == (unsigned char)size),
+              "an object of %u bytes changed", size);
+        free(block);
+    }
+}
+
 static struct rusage usage(void) {
     struct rusage usage;
     CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage: %s", strerror(errno));

@@ -46,6 +46,18 @@ void *touched(size_t size);
 /* Frees a block of touched(), whose first and last byte must be what they were. */
 void free_touched(void *block, size_t size);
 
+/* A block that says its size, and is written as a whole: its last byte says it, too. */
+struct sized {
+    uint32_t size;
+    uint32_t inverted;
+};
+
+/* At least sizeof(struct sized) bytes; malloc must succeed. */
+struct sized *sized_make(uint32_t size);
+
+/* Frees it, unless it is NULL. It must be what it was. */
+void sized_drop(struct sized *block);
+
 /* ---- the process ---- */
 
 /* Page faults so far. */

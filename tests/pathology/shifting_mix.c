@@ -17,14 +17,9 @@
 #define TURNOVERS 6
 #define FIRST_LIMIT ((size_t)32)
 #define LAST_LIMIT ((size_t)4096)
-#define SMALLEST (sizeof(struct object))
+#define SMALLEST (sizeof(struct sized))
 
-struct object {
-    uint32_t size;
-    uint32_t inverted;
-};
-
-static _Atomic(struct object *) objects[LIVE * 2 / FIRST_LIMIT];
+static _Atomic(struct sized *) objects[LIVE * 2 / FIRST_LIMIT];
 static size_t threads;
 static pthread_barrier_t step;
 
@@ -33,31 +28,10 @@ static size_t slots_for(size_t limit) {
     return LIVE * 2 / (limit + SMALLEST);
 }
 
-/* The last byte says the size, too. */
-static struct object *make(uint32_t size) {
-    struct object *object = malloc(size);
-    CHECK(object != NULL, "no memory");
-    for (size_t i = SMALLEST; i < size; i++) {
-        ((unsigned char *)object)[i] = (unsigned char)size;
-    }
-    *object = (struct object){size, ~size};
-    return object;
-}
-
-static void drop(struct object *object) {
-    if (object != NULL) {
-        uint32_t size = object->size;
-        CHECK(object->inverted == ~size &&
-                  (size == SMALLEST || ((unsigned char *)object)[size - 1] == (unsigned char)size),
-              "an object of %u bytes changed", size);
-        free(object);
-    }
-}
-
 static void replace(size_t slots, size_t limit, uint64_t *seed) {
     for (size_t i = TURNOVERS * slots / threads; i > 0; i--) {
         uint32_t size = (uint32_t)(SMALLEST + random_below(seed, limit - SMALLEST + 1));
-        drop(atomic_exchange(&objects[random_below(seed, slots)], make(size)));
+        sized_drop(atomic_exchange(&objects[random_below(seed, slots)], sized_make(size)));
     }
 }
 
@@ -68,7 +42,7 @@ static void run(size_t index) {
         replace(slots_for(limit), limit, &seed);
         pthread_barrier_wait(&step);
         for (size_t i = slots_for(2 * limit) + index; i < slots_for(limit); i += threads) {
-            drop(atomic_exchange(&objects[i], NULL));
+            sized_drop(atomic_exchange(&objects[i], NULL));
         }
         pthread_barrier_wait(&step);
     }

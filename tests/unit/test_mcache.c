@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "alloc.h"
+#include "arena.h"
 #include "magazine.h"
 #include "mcentral.h"
 #include "mheap.h"
@@ -211,6 +212,20 @@ TEST_IN_CHILD(a_class_that_shrinks_drains) {
     CHECK(draining_pages() > 0);
 }
 
+/* Malloc would take it next. */
+TEST_IN_CHILD(nothing_is_kept_of_what_drains) {
+    (void)unused;
+    shrink(60);
+    void **kept = magazine_lowest(loaded(size_class(SIZE)));
+    void **top = mcache_slot(mcache_front.top[size_class(SIZE)]);
+    CHECK(draining_pages() > 0 && top - kept > MAGAZINE_MOST / 8);
+    for (; kept < top; kept++) {
+        const struct arena *arena = arena_of((uintptr_t)*kept);
+        size_t page = arena_page(arena, (uintptr_t)*kept);
+        CHECK(arena_page_class(arena, page) == size_class(SIZE));
+    }
+}
+
 /* Although malloc takes one object where free gives fifty. */
 TEST_IN_CHILD(a_class_that_is_mostly_freed_of_drains) {
     (void)unused;
@@ -417,6 +432,7 @@ int main(void) {
         cmocka_unit_test(the_older_half_goes_back),
         cmocka_unit_test(random_replacement_is_rarely_slow),
         cmocka_unit_test(a_class_that_shrinks_drains),
+        cmocka_unit_test(nothing_is_kept_of_what_drains),
         cmocka_unit_test(a_class_that_is_mostly_freed_of_drains),
         cmocka_unit_test(a_class_that_is_only_freed_of_does_not),
         cmocka_unit_test(a_class_that_is_idle_does_not_drain),
