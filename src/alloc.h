@@ -47,11 +47,11 @@ ALWAYS_INLINE void *alloc_malloc(size_t size) {
     return LIKELY(object != NULL) ? object : alloc_malloc_slow(size);
 }
 
-/* False: a magazine that is full, anything that is no small object of the first arena, an object
- * of a span that drains, or one that was freed last already. */
-ALWAYS_INLINE bool alloc_try_free(void *pointer) {
+/* False: a magazine that is full, anything that is no small object in the first `limit` bytes of
+ * the first arena, an object of a span that drains, or one that was freed last already. */
+ALWAYS_INLINE bool alloc_try_free_below(size_t limit, void *pointer) {
     size_t offset = (uintptr_t)pointer - arenas[0].base;
-    if (UNLIKELY(offset >= arenas[0].limit)) {
+    if (UNLIKELY(offset >= limit)) {
         return false;
     }
     unsigned class = arena_page_class(&arenas[0], offset >> PAGE_SHIFT);
@@ -67,6 +67,10 @@ ALWAYS_INLINE bool alloc_try_free(void *pointer) {
     *(void **)(void *)&base[top] = pointer;
     mcache_front.top[class] = top + sizeof(void *);
     return true;
+}
+
+ALWAYS_INLINE bool alloc_try_free(void *pointer) {
+    return alloc_try_free_below(arenas[0].limit, pointer);
 }
 
 ALWAYS_INLINE void alloc_free(void *pointer) {

@@ -1,15 +1,20 @@
 /*
- * C++'s operator new and delete in all replaceable forms, by their mangled names (Itanium ABI,
- * LP64). A request of 0 bytes gives a unique block, as malloc(0) does here. See README.md.
+ * C++'s operator new and delete by their mangled names (Itanium ABI, LP64). A request of 0 bytes
+ * gives a unique block, as malloc(0) does here. See README.md.
+ *
+ * Many programs replace plain new and delete only, and the standard has all other forms call these
+ * then: arrays the form for one object, those with a size or std::nothrow the one without. The
+ * common ones do so here, at no cost where nothing is replaced. The others, of which C could not
+ * catch what a replaced one throws, are the C++ runtime's own, and call these. All are weak, since
+ * a program that replaces some may be linked statically.
  *
  * On failure the new-handler is called until there is memory or no handler; then std::bad_alloc is
- * thrown, by the C++ runtime's own function, which is looked up only then: a C program has none.
- * The exception passes through these C functions by their unwind tables. A nothrow form must catch
- * what the handler throws, which C cannot: when a handler is set, it hands the request to the
- * runtime's own nothrow form, which calls back into the plain form here and catches.
+ * thrown, by the runtime's own function, which is looked up only then: a C program has none. The
+ * exception passes through these C functions by their unwind tables.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "api.h"
@@ -17,13 +22,25 @@
 
 #pragma weak dlsym
 
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT __attribute__((visibility("default"), weak))
 
 typedef void (*new_handler)(void);
-struct nothrow; /* std::nothrow_t */
 
 EXPORT void *_Znwm(size_t size);
+EXPORT void *_Znam(size_t size);
 EXPORT void *_ZnwmSt11align_val_t(size_t size, size_t align);
+EXPORT void _ZdlPv(void *ptr);
+EXPORT void _ZdaPv(void *ptr);
+EXPORT void _ZdlPvm(void *ptr, size_t size);
+EXPORT void _ZdaPvm(void *ptr, size_t size);
+EXPORT void _ZdlPvSt11align_val_t(void *ptr, size_t align);
+EXPORT void _ZdlPvmSt11align_val_t(void *ptr, size_t size, size_t align);
+
+/* What those that others call are here, whoever replaces them. */
+#define OWN(name) __attribute__((visibility("hidden"), alias(#name)))
+extern void own_delete(void *ptr) OWN(_ZdlPv);
+extern void own_delete_array(void *ptr) OWN(_ZdaPv);
+extern void own_delete_aligned(void *ptr, size_t align) OWN(_ZdlPvSt11align_val_t);
 
 /* std::get_new_handler, std::__throw_bad_alloc and the runtime's nothrow forms, where they are. */
 extern new_handler _ZSt15get_new_handlerv(void) __attribute__((weak));
@@ -67,98 +84,107 @@ static NO_INLINE void *new_or_throw(size_t size, size_t align) {
     }
 }
 
-static void *next_if_handled(const char *name) {
-    return current_handler() != NULL && dlsym != NULL ? dlsym(RTLD_NEXT, name) : NULL;
-}
-
-static NO_INLINE void *new_or_null(size_t size, const struct nothrow *tag) {
-    void *next = next_if_handled("_ZnwmRKSt9nothrow_t");
-    return next == NULL ? NULL : ((void *(*)(size_t, const struct nothrow *))next)(size, tag);
-}
-
-static NO_INLINE void *new_aligned_or_null(size_t size, size_t align, const struct nothrow *tag) {
-    void *next = next_if_handled("_ZnwmSt11align_val_tRKSt9nothrow_t");
-    return next == NULL
-               ? NULL
-               : ((void *(*)(size_t, size_t, const struct nothrow *))next)(size, align, tag);
-}
-
-/* What the fast path misses: tail calls, so that recorded stacks start in the caller. */
+/* What the fast path misses: a tail call, so that recorded stacks start in the caller. */
 static NO_INLINE void *new_slow(size_t size) {
     void *block = alloc_malloc_from(size, __builtin_frame_address(0));
     return LIKELY(block != NULL) ? block : new_or_throw(size, 0);
 }
 
-static NO_INLINE void *new_nothrow_slow(size_t size, const struct nothrow *tag) {
-    void *block = alloc_malloc_from(size, __builtin_frame_address(0));
-    return LIKELY(block != NULL) ? block : new_or_null(size, tag);
+void *_Znwm(size_t size) {
+    void *block = alloc_try(size);
+    return LIKELY(block != NULL) ? block : new_slow(size);
 }
 
-#define NEW(name)                                                                                  \
-    EXPORT void *name(size_t size);                                                                \
-    void *name(size_t size) {                                                                      \
-        void *block = alloc_try(size);                                                             \
-        return LIKELY(block != NULL) ? block : new_slow(size);                                     \
+void *_Znam(size_t size) {
+    return _Znwm(size);
+}
+
+void *_ZnwmSt11align_val_t(size_t size, size_t align) {
+    void *block = api_memalign(align, size);
+    return LIKELY(block != NULL) ? block : new_or_throw(size, align);
+}
+
+void _ZdlPv(void *ptr) {
+    alloc_free(ptr);
+}
+
+/* The forms that call it take the fast path below this. It is 0 at first, and stays so where a
+ * program replaces plain or array delete; else their first call makes it the limit of the arena. So
+ * to ask whose those are takes no instruction there. */
+static _Atomic size_t delete_limit;
+
+ALWAYS_INLINE bool try_delete(void *ptr) {
+    return alloc_try_free_below(atomic_load_explicit(&delete_limit, memory_order_relaxed), ptr);
+}
+
+static bool owns_delete(void) {
+    return LIKELY(_ZdlPv == own_delete);
+}
+
+static bool owns_delete_array(void) {
+    return LIKELY(_ZdaPv == own_delete_array);
+}
+
+static void note_owner(void) {
+    if (owns_delete() && owns_delete_array() &&
+        atomic_load_explicit(&delete_limit, memory_order_relaxed) != arenas[0].limit) {
+        atomic_store_explicit(&delete_limit, arenas[0].limit, memory_order_relaxed);
     }
+}
 
-#define NEW_NOTHROW(name)                                                                          \
-    EXPORT void *name(size_t size, const struct nothrow *tag);                                     \
-    void *name(size_t size, const struct nothrow *tag) {                                           \
-        void *block = alloc_try(size);                                                             \
-        return LIKELY(block != NULL) ? block : new_nothrow_slow(size, tag);                        \
+static NO_INLINE void delete_array_slow(void *ptr) {
+    note_owner();
+    if (owns_delete()) {
+        alloc_free_slow(ptr);
+    } else {
+        _ZdlPv(ptr);
     }
+}
 
-#define NEW_ALIGNED(name)                                                                          \
-    EXPORT void *name(size_t size, size_t align);                                                  \
-    void *name(size_t size, size_t align) {                                                        \
-        void *block = api_memalign(align, size);                                                   \
-        return LIKELY(block != NULL) ? block : new_or_throw(size, align);                          \
+static NO_INLINE void delete_sized_slow(void *ptr, size_t size) {
+    note_owner();
+    if (owns_delete()) {
+        resize_free_sized_slow(ptr, size, 1);
+    } else {
+        _ZdlPv(ptr);
     }
+}
 
-#define NEW_ALIGNED_NOTHROW(name)                                                                  \
-    EXPORT void *name(size_t size, size_t align, const struct nothrow *tag);                       \
-    void *name(size_t size, size_t align, const struct nothrow *tag) {                             \
-        void *block = api_memalign(align, size);                                                   \
-        return LIKELY(block != NULL) ? block : new_aligned_or_null(size, align, tag);              \
+static NO_INLINE void delete_array_sized_slow(void *ptr, size_t size) {
+    if (owns_delete_array()) {
+        delete_sized_slow(ptr, size);
+    } else {
+        _ZdaPv(ptr);
     }
+}
 
-/* A nothrow tag behind the pointer changes nothing. */
-#define DELETE(name)                                                                               \
-    EXPORT void name(void *ptr);                                                                   \
-    void name(void *ptr) {                                                                         \
-        alloc_free(ptr);                                                                           \
+void _ZdaPv(void *ptr) {
+    if (UNLIKELY(!try_delete(ptr))) {
+        delete_array_slow(ptr);
     }
+}
 
-#define DELETE_SIZED(name)                                                                         \
-    EXPORT void name(void *ptr, size_t size);                                                      \
-    void name(void *ptr, size_t size) {                                                            \
-        resize_free_sized(ptr, size, 1);                                                           \
+void _ZdlPvm(void *ptr, size_t size) {
+    if (UNLIKELY(!try_delete(ptr))) {
+        delete_sized_slow(ptr, size);
     }
+}
 
-#define DELETE_ALIGNED_SIZED(name)                                                                 \
-    EXPORT void name(void *ptr, size_t size, size_t align);                                        \
-    void name(void *ptr, size_t size, size_t align) {                                              \
-        resize_free_sized(ptr, size, align);                                                       \
+void _ZdaPvm(void *ptr, size_t size) {
+    if (UNLIKELY(!try_delete(ptr))) {
+        delete_array_sized_slow(ptr, size);
     }
+}
 
-NEW(_Znwm)
-NEW(_Znam)
-NEW_NOTHROW(_ZnwmRKSt9nothrow_t)
-NEW_NOTHROW(_ZnamRKSt9nothrow_t)
-NEW_ALIGNED(_ZnwmSt11align_val_t)
-NEW_ALIGNED(_ZnamSt11align_val_t)
-NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
-NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
+void _ZdlPvSt11align_val_t(void *ptr, size_t align) {
+    (void)align;
+    alloc_free(ptr);
+}
 
-DELETE(_ZdlPv)
-DELETE(_ZdaPv)
-DELETE_SIZED(_ZdlPvm)
-DELETE_SIZED(_ZdaPvm)
-DELETE(_ZdlPvRKSt9nothrow_t)
-DELETE(_ZdaPvRKSt9nothrow_t)
-DELETE(_ZdlPvSt11align_val_t)
-DELETE(_ZdaPvSt11align_val_t)
-DELETE_ALIGNED_SIZED(_ZdlPvmSt11align_val_t)
-DELETE_ALIGNED_SIZED(_ZdaPvmSt11align_val_t)
-DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t)
-DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t)
+void _ZdlPvmSt11align_val_t(void *ptr, size_t size, size_t align) {
+    if (LIKELY(_ZdlPvSt11align_val_t == own_delete_aligned)) {
+        resize_free_sized(ptr, size, align);
+    } else {
+        _ZdlPvSt11align_val_t(ptr, align);
+    }
+}
