@@ -66,7 +66,8 @@ void *goalloc_realloc(void *ptr, size_t size) {
 }
 
 void *goalloc_reallocarray(void *ptr, size_t count, size_t size) {
-    return api_reallocarray(ptr, count, size);
+    size_t bytes;
+    return api_array_bytes(count, size, &bytes) ? resize_realloc(ptr, bytes) : NULL;
 }
 
 void goalloc_free(void *ptr) {

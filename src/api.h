@@ -13,13 +13,13 @@
 #include "base.h"
 #include "resize.h"
 
-static inline void *api_reallocarray(void *pointer, size_t count, size_t size) {
-    size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes)) {
+/* The bytes of an array; false and errno ENOMEM: too many. */
+static inline bool api_array_bytes(size_t count, size_t size, size_t *bytes) {
+    if (__builtin_mul_overflow(count, size, bytes)) {
         errno = ENOMEM;
-        return NULL;
+        return false;
     }
-    return resize_realloc(pointer, bytes);
+    return true;
 }
 
 /* aligned_alloc and memalign. */

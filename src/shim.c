@@ -1,7 +1,7 @@
 /*
  * The standard names. Only this file and shim_cxx.c define symbols that replace the C library's;
- * everything else can be linked beside another malloc. Each function is the same code as its
- * goalloc_ twin. See README.md.
+ * everything else can be linked beside another malloc. Each function but
+ * reallocarray is the same code as its goalloc_ twin. See README.md.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -41,8 +41,11 @@ EXPORT void *realloc(void *ptr, size_t size) {
     return resize_realloc(ptr, size);
 }
 
+/* A program may bring malloc, calloc, realloc and free, and no more. This calls its realloc then,
+ * as the C library's does. */
 EXPORT void *reallocarray(void *ptr, size_t count, size_t size) {
-    return api_reallocarray(ptr, count, size);
+    size_t bytes;
+    return api_array_bytes(count, size, &bytes) ? realloc(ptr, bytes) : NULL;
 }
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t size) {
