@@ -72,7 +72,8 @@ size_t os_mappings_most(void);
 bool os_discard(void *base, size_t size);
 
 /* How much of a Ready range of whole pages, OS_RESIDENT_MOST bytes at the most, the memory holds;
- * 0 where that is not known. */
+ * 0 where that is not known, and all where the process's system calls are filtered: systemd's usual
+ * set for services, @system-service, lacks the one that tells. */
 #define OS_RESIDENT_MOST MIB
 size_t os_resident(void *base, size_t size);
 
