@@ -4,9 +4,9 @@
  *
  * Many programs replace plain new and delete only, and the standard has all other forms call these
  * then: arrays the form for one object, those with a size or std::nothrow the one without. The
- * common ones do so here, at no cost where nothing is replaced. The others, of which C could not
- * catch what a replaced one throws, are the C++ runtime's own, and call these. All are weak, since
- * a program that replaces some may be linked statically.
+ * common ones do so here, array and sized delete with no branch for it. The others, some of which
+ * must catch what a replaced one throws, are the C++ runtime's own, and call these. All are weak,
+ * since a program that replaces some may be linked statically.
  *
  * On failure the new-handler is called until there is memory or no handler; then std::bad_alloc is
  * thrown, by the runtime's own function, which is looked up only then: a C program has none. The
@@ -110,7 +110,7 @@ void _ZdlPv(void *ptr) {
 
 /* The forms that call it take the fast path below this. It is 0 at first, and stays so where a
  * program replaces plain or array delete; else their first call makes it the limit of the arena. So
- * to ask whose those are takes no instruction there. */
+ * to ask whose those are takes no branch there. */
 static _Atomic size_t delete_limit;
 
 ALWAYS_INLINE bool try_delete(void *ptr) {
