@@ -61,7 +61,7 @@ bool background_work(void) {
 static size_t tick_until_quiet(void) {
     size_t before = mheap_free_dirty();
     for (int ticks = 0; ticks < TICKS_MOST; ticks++) {
-        os_futex_wait_for(&state, RUNNING, TICK_MS);
+        os_futex_wait(&state, RUNNING, TICK_MS);
         bool more = background_work();
         size_t now = mheap_free_dirty();
         ticks = now == before && !more ? ticks : 0;
@@ -72,7 +72,7 @@ static size_t tick_until_quiet(void) {
 
 static void sleep_until_woken(void) {
     while (atomic_load(&state) == WAITING && !os_is_last_thread()) {
-        os_futex_wait_for(&state, WAITING, SLEEP_MS);
+        os_futex_wait(&state, WAITING, SLEEP_MS);
     }
 }
 

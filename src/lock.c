@@ -6,7 +6,14 @@
 
 #include "os.h"
 
-enum { SPINS = 100 };
+/* A fork between the look and the wait, in a signal handler, shows at the next look. */
+enum { SPINS = 100, LOOK_EVERY_MS = 100 };
+
+static void (*_Atomic before_wait)(void);
+
+void lock_set_before_wait(void (*look)(void)) {
+    atomic_store_explicit(&before_wait, look, memory_order_release);
+}
 
 static bool spin(struct lock *lock) {
     for (int i = 0; i < SPINS; i++) {
@@ -25,7 +32,11 @@ SLOW_PATH void lock_acquire_slow(struct lock *lock) {
     }
     while (atomic_exchange_explicit(&lock->state, LOCK_CONTENDED, memory_order_acquire) !=
            LOCK_FREE) {
-        os_futex_wait(&lock->state, LOCK_CONTENDED);
+        void (*look)(void) = atomic_load_explicit(&before_wait, memory_order_acquire);
+        if (look != NULL) {
+            look();
+        }
+        os_futex_wait(&lock->state, LOCK_CONTENDED, LOOK_EVERY_MS);
     }
     atomic_store_explicit(&lock->owner, arch_thread_pointer(), memory_order_relaxed);
 }

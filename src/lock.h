@@ -26,6 +26,9 @@ struct lock {
 #define LOCK_INIT                                                                                  \
     { LOCK_FREE, 0 }
 
+/* The child of a fork must find out, before it waits, that the owner is not there. */
+void lock_set_before_wait(void (*look)(void));
+
 void lock_acquire_slow(struct lock *lock);
 void lock_release_slow(struct lock *lock);
 

@@ -86,9 +86,8 @@ bool os_move_pages(void *to, void *from, size_t size);
 /* Small heaps lose more to huge pages than they win: keeps the kernel from using them here. */
 void os_avoid_huge_pages(void *base, size_t size);
 
-/* Sleeps while *word is value, the second one not longer than that; may return early. */
-void os_futex_wait(const void *word, uint32_t value);
-void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds);
+/* Sleeps while *word is value, not longer than that; may return early. */
+void os_futex_wait(const void *word, uint32_t value, unsigned milliseconds);
 void os_futex_wake(const void *word, int waiters);
 
 /* Lets other threads run first. */
@@ -99,6 +98,9 @@ bool os_is_readable(const void *address);
 
 /* The number by which the system knows the calling thread. */
 unsigned os_thread_id(void);
+
+/* Is it the process's first one, which in the child of a fork is the one that forked? */
+bool os_is_first_thread(void);
 
 /* Has every other thread ended, and the process's first one before all the others? */
 bool os_is_last_thread(void);

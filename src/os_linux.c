@@ -234,11 +234,7 @@ void os_avoid_huge_pages(void *base, size_t size) {
     SYSCALL(SYS_madvise, base, size, MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
-void os_futex_wait(const void *word, uint32_t value) {
-    SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, 0, 0);
-}
-
-void os_futex_wait_for(const void *word, uint32_t value, unsigned milliseconds) {
+void os_futex_wait(const void *word, uint32_t value, unsigned milliseconds) {
     struct timespec time = {.tv_sec = milliseconds / 1000,
                             .tv_nsec = milliseconds % 1000 * 1000000L};
     SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &time, 0, 0);
@@ -261,6 +257,10 @@ bool os_is_readable(const void *address) {
 
 unsigned os_thread_id(void) {
     return (unsigned)SYSCALL(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+bool os_is_first_thread(void) {
+    return SYSCALL(SYS_getpid, 0, 0, 0, 0, 0, 0) == SYSCALL(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
 /* What proc(5) tells of a process is the state of its first thread, a Z when that has ended, which

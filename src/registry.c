@@ -188,13 +188,11 @@ static void disarm(const struct mcache *mine) {
     }
 }
 
-void registry_reset_in_child(struct mcache *mine) {
+void registry_reset_in_child(struct mcache *mine, bool interrupted) {
     if (lock_is_mine(&registry_lock)) {
         disarm(mine);
         return;
     }
-    bool interrupted =
-        mine != NULL && atomic_load_explicit(&mine->front->busy, memory_order_relaxed);
     lock_acquire(&registry_lock);
     for (struct mcache *cache = registry, *next; cache != NULL; cache = next) {
         next = cache->next;

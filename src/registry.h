@@ -7,6 +7,7 @@
 #ifndef GOALLOC_REGISTRY_H
 #define GOALLOC_REGISTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mcache;
@@ -40,8 +41,8 @@ size_t registry_total_stacks(size_t *bytes);
  * hold the lock: from here on, caches are the child's. */
 void registry_begin_in_child(void);
 
-/* After that: abandons the caches of the threads that are not here; `mine` (or NULL) is the calling
- * thread's. */
-void registry_reset_in_child(struct mcache *mine);
+/* After that, by the thread that forked: abandons the caches of those that are not here. `mine` (or
+ * NULL) is its own, `interrupted` whether the fork came in the middle of its slow path. */
+void registry_reset_in_child(struct mcache *mine, bool interrupted);
 
 #endif

@@ -57,57 +57,35 @@ static void reset_locks(bool holds) {
     registry_begin_in_child();
 }
 
-/* A second thread has been here. The C library knows of those, too, that have not, but in the
- * child it may say that there is one thread. */
-static atomic_bool has_threads;
-
-/* By the first thread of the child that comes here, while the others wait: none of them can hold a
- * lock yet, but for the one that forked in the middle of its slow path. Signal handlers must not
- * come here meanwhile. */
+/*
+ * The first thread of the child that comes here frees the locks, while the others wait: none of
+ * them can hold one yet, but for the one that forked in the middle of its slow path. That one is
+ * the child's first thread, and alone knows which cache is its own: it sees to the list of them.
+ * Signal handlers must not come here meanwhile.
+ */
 static SLOW_PATH void mend(_Atomic char *mark) {
     bool busy = thread_is_busy();
     char expected = THREAD_WIPED;
     thread_set_busy(true);
     if (atomic_compare_exchange_strong(mark, &expected, THREAD_MENDING)) {
         reset_locks(busy);
-        atomic_store_explicit(mark, THREAD_MENDED, memory_order_release);
+        atomic_store_explicit(mark, THREAD_UNLISTED, memory_order_release);
     }
     while (atomic_load_explicit(mark, memory_order_acquire) == THREAD_MENDING) {
         arch_pause();
     }
+    if (atomic_load_explicit(mark, memory_order_relaxed) == THREAD_UNLISTED &&
+        os_is_first_thread()) {
+        registry_reset_in_child(thread_cache(), busy);
+        atomic_store_explicit(mark, THREAD_MENDED, memory_order_release);
+    }
     thread_set_busy(busy);
 }
 
-/* Another library's handler may come before the one below and allocate, or start threads that do;
- * and where the process was made by a bare clone, no handler runs. The process id would not do for
- * a test: the child of a vfork has its own, but shares the memory. */
-static void check_for_fork(void) {
-    if (UNLIKELY(thread_is_forked())) {
-        mend(atomic_load_explicit(&thread_fork_mark, memory_order_acquire));
-    }
-}
-
-/* As long as there was one thread, no other can have held a lock. */
-static void reset_in_child(void) {
-    if (__libc_single_threaded && !atomic_load_explicit(&has_threads, memory_order_relaxed)) {
-        return;
-    }
-    if (atomic_load_explicit(&thread_fork_mark, memory_order_relaxed) == NULL) {
-        reset_locks(true);
-    }
-    check_for_fork();
-    registry_reset_in_child(thread_cache());
-}
-
-/* The mark costs a page, which a process with one thread does not need. Two threads that come at
- * the same time both map one, and the second counts. */
-static void mark_process(void) {
-    atomic_store_explicit(&has_threads, true, memory_order_relaxed);
-    bool marked = atomic_load_explicit(&thread_fork_mark, memory_order_relaxed) != NULL;
-    _Atomic char *mark = marked ? NULL : os_map_wiped_by_fork(os_page_size());
-    if (mark != NULL) {
-        atomic_store_explicit(mark, THREAD_MENDED, memory_order_relaxed);
-        atomic_store_explicit(&thread_fork_mark, mark, memory_order_release);
+static void mend_if_forked(void) {
+    _Atomic char *mark = atomic_load_explicit(&thread_fork_mark, memory_order_acquire);
+    if (mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != THREAD_MENDED) {
+        mend(mark);
     }
 }
 
@@ -124,15 +102,37 @@ void thread_handle_forks(void (*in_child)(void)) {
     __register_atfork(NULL, NULL, in_child, __dso_handle);
 }
 
-/* With the process's first block, although a process with one thread could do without: fork holds
- * the lock that registering takes while it waits for stdio's, and a later thread may allocate its
- * first block while it holds one of those. Two that come at the same time both register: the
- * handler does no harm when it runs twice. */
-static void handle_forks(void) {
-    static atomic_bool done;
-    if (!atomic_load_explicit(&done, memory_order_relaxed)) {
-        atomic_store_explicit(&done, true, memory_order_relaxed);
-        thread_handle_forks(reset_in_child);
+/* Where the system wipes nothing, as Linux before 4.14, a handler does. Elsewhere there is none: it
+ * costs each process 100 KiB of the C library's pages, and to register one waits for a lock that
+ * fork holds, which may wait for a lock of stdio's that the caller holds. */
+static _Atomic char unwiped = THREAD_MENDED;
+
+static void wipe_in_child(void) {
+    atomic_store_explicit(&unwiped, THREAD_WIPED, memory_order_relaxed);
+    mend_if_forked();
+}
+
+/* As long as there is one thread, no other can hold a lock, and the mark costs a page. Threads that
+ * come at the same time each map one, and the last counts. */
+static SLOW_PATH void mark_process(void) {
+    lock_set_before_wait(mend_if_forked);
+    _Atomic char *mark = os_map_wiped_by_fork(os_page_size());
+    if (mark != NULL) {
+        atomic_store_explicit(mark, THREAD_MENDED, memory_order_relaxed);
+        atomic_store_explicit(&thread_fork_mark, mark, memory_order_release);
+    } else {
+        atomic_store_explicit(&thread_fork_mark, &unwiped, memory_order_release);
+        thread_handle_forks(wipe_in_child); /* may allocate */
+    }
+}
+
+/* The process id would not do for a test: the child of a vfork has its own, but shares the
+ * memory. */
+static void check_for_fork(void) {
+    if (atomic_load_explicit(&thread_fork_mark, memory_order_relaxed) != NULL) {
+        mend_if_forked();
+    } else if (!__libc_single_threaded) {
+        mark_process();
     }
 }
 
@@ -222,7 +222,6 @@ void thread_start_with_libc(void) {
     if (environ == NULL && !atomic_load_explicit(&exit_handled, memory_order_relaxed)) {
         return; /* clearenv makes it NULL, too */
     }
-    handle_forks();
     if (!atomic_load_explicit(&exit_handled, memory_order_acquire)) {
         create_exit_key();
     }
@@ -233,9 +232,6 @@ void thread_start_with_libc(void) {
 
 static SLOW_PATH void attach(void) {
     thread_set_busy(true);
-    if (!__libc_single_threaded) {
-        mark_process();
-    }
     if (!atomic_load_explicit(&started, memory_order_acquire)) {
         start();
     }
@@ -265,9 +261,6 @@ bool thread_enter_without_cache(void) {
     }
     check_for_fork();
     thread_set_busy(true);
-    if (!__libc_single_threaded) {
-        mark_process();
-    }
     return true;
 }
 

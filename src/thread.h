@@ -9,13 +9,16 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/single_threaded.h>
 
 #include "mcache.h"
 
-/* WIPED in the child of a fork, by the system, until it begins to mend the heap. */
-enum thread_mark { THREAD_WIPED, THREAD_MENDING, THREAD_MENDED };
+/* WIPED in the child of a fork, by the system, until it begins to mend the heap. UNLISTED: but for
+ * the list of caches. */
+enum thread_mark { THREAD_WIPED, THREAD_MENDING, THREAD_UNLISTED, THREAD_MENDED };
 
-/* NULL: not known. Each slow operation reads it, so no lock is in its cache line. */
+/* NULL: there was one thread so far. Each slow operation reads it, so no lock is in its cache
+ * line. */
 extern HIDDEN _Atomic(_Atomic char *) thread_fork_mark;
 
 bool thread_enter_slow(void);
@@ -31,10 +34,12 @@ ALWAYS_INLINE void thread_set_busy(bool busy) {
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Is this the child of a fork that has not begun to use the heap? */
-ALWAYS_INLINE bool thread_is_forked(void) {
+/* Is this the child of a fork that has not begun to use the heap, or a process that has threads now
+ * and must prepare for one? */
+ALWAYS_INLINE bool thread_must_check_forks(void) {
     _Atomic char *mark = atomic_load_explicit(&thread_fork_mark, memory_order_acquire);
-    return mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != THREAD_MENDED;
+    return mark == NULL ? !__libc_single_threaded
+                        : atomic_load_explicit(mark, memory_order_acquire) != THREAD_MENDED;
 }
 
 /*
@@ -42,7 +47,7 @@ ALWAYS_INLINE bool thread_is_forked(void) {
  * process's first and the thread's cache with the thread's first.
  */
 ALWAYS_INLINE bool thread_enter(void) {
-    if (UNLIKELY(thread_is_busy() || thread_is_forked() || mcache_front.cache == NULL)) {
+    if (UNLIKELY(thread_is_busy() || thread_must_check_forks() || mcache_front.cache == NULL)) {
         return thread_enter_slow();
     }
     thread_set_busy(true);
@@ -72,9 +77,9 @@ static inline struct mcache *thread_cache(void) {
     return cache == MCACHE_NONE ? NULL : cache;
 }
 
-/* What needs a C library that is up: the handling of forks and of thread ends, and the options if
- * the first allocation came before the environment. Runs with the first allocation that finds the
- * library up; the constructor calls it in case there was none. Idempotent. */
+/* What needs a C library that is up: the handling of thread ends, and the options if the first
+ * allocation came before the environment. Runs with the first allocation that finds the library up;
+ * the constructor calls it in case there was none. Idempotent. */
 void thread_start_with_libc(void);
 
 /* Registers what the child of a fork has to do. Not while a lock may be held that fork wants. */

@@ -1,6 +1,6 @@
 /*
- * Children that run no fork handlers: vfork, posix_spawn, system, popen, and clone with shared
- * memory whose child allocates on a stack of its own. Other threads keep the heap busy meanwhile.
+ * Children that run no fork handlers: vfork, posix_spawn, system, popen, a bare clone, and clone with
+ * shared memory whose child allocates on a stack of its own. Other threads keep the heap busy meanwhile.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +82,23 @@ static void by_clone(char *stack) {
     free(result);
 }
 
+/* Emulators cannot tell the child of one from its parent: they take any advice and do nothing. */
+static bool system_wipes(void *page) {
+    enum { NO_SUCH_ADVICE = 12345 };
+    return madvise(page, 4096, NO_SUCH_ADVICE) != 0;
+}
+
+/* What locks the other threads hold stays behind in it. */
+static void by_bare_clone(void) {
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) {
+        life_enter_child();
+        life_exercise_heap();
+        _exit(0);
+    }
+    life_wait(child);
+}
+
 int main(void) {
     life_require_goalloc();
     char *stack =
@@ -94,6 +112,9 @@ int main(void) {
         by_vfork();
         by_posix_spawn();
         by_clone(stack);
+        if (system_wipes(stack)) {
+            by_bare_clone();
+        }
         life_exercise_heap();
         if (i % 10 == 0) {
             by_popen();

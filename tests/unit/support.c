@@ -15,6 +15,7 @@
 #include "../pattern.h"
 #include "mheap.h"
 #include "os.h"
+#include "thread.h"
 
 enum { CHILD_SECONDS = 100, FORK_SECONDS = 20, MOST_THREADS = 64 };
 
@@ -133,13 +134,21 @@ void run_threads(unsigned count, void (*body)(unsigned index)) {
 
 /* ---- forks ---- */
 
+/* Every way into the slow path begins with it. */
+static void look_for_fork(void) {
+    CHECK(thread_enter_without_cache());
+    CHECK(thread_leave() == NULL);
+}
+
 void run_forks(unsigned count, void (*body)(void)) {
+    look_for_fork();
     for (unsigned i = 0; i < count; i++) {
         int status;
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
             alarm(FORK_SECONDS);
+            look_for_fork();
             body();
             _exit(0);
         }

@@ -64,8 +64,8 @@ _Noreturn void skip_child(const char *reason);
  * ended. */
 void run_threads(unsigned count, void (*body)(unsigned index));
 
-/* Runs body in `count` children of forks, one after another; each must end with 0 within 20
- * seconds. */
+/* Runs body in `count` children of forks, one after another, as a part of the slow path; each must
+ * end with 0 within 20 seconds. */
 void run_forks(unsigned count, void (*body)(void));
 
 /* The next of a sequence of random numbers; *state is the seed, not 0. */

@@ -8,7 +8,6 @@
 #include "arena.h"
 #include "largecache.h"
 #include "mheap.h"
-#include "thread.h"
 
 enum { SHARDS = 4, THREADS = 4, ROUNDS = 20000, KEPT = 16, FORKS = 300 };
 
@@ -397,7 +396,6 @@ static void fork_or_churn(unsigned index) {
 
 TEST_IN_CHILD(forks_while_locks_are_held) {
     (void)unused;
-    thread_start_with_libc();
     struct span *live = large_heap();
     run_threads(THREADS, fork_or_churn);
     check_empty_but_for(live);

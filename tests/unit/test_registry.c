@@ -99,7 +99,7 @@ static void start_heap(void) {
 
 static void become_child(void) {
     registry_begin_in_child();
-    registry_reset_in_child(thread_cache());
+    registry_reset_in_child(thread_cache(), false);
 }
 
 static size_t counted_bytes(const struct bin *bin) {
@@ -137,7 +137,7 @@ TEST_IN_CHILD(loses_a_cache_whose_storage_is_used_again) {
     create_used(&front);
     registry_begin_in_child();
     struct mcache *younger = create_used(&front);
-    registry_reset_in_child(thread_cache());
+    registry_reset_in_child(thread_cache(), false);
     CHECK(caches() == 2 && front.cache == younger && registry_take_abandoned() == NULL);
 }
 

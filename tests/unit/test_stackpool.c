@@ -17,7 +17,6 @@
 #include "mheap.h"
 #include "os.h"
 #include "stackpool.h"
-#include "thread.h"
 
 enum { MANY = 640, THREADS = 4, CALLS = 4000, FORKS = 200, HALF_MADE = 64 };
 
@@ -557,7 +556,6 @@ static void fork_or_hold(unsigned index) {
  * pool itself sets. */
 TEST_IN_CHILD(forks_while_locks_are_held) {
     (void)unused;
-    thread_start_with_libc();
     for (unsigned i = 0; i < HALF_MADE; i++) {
         CHECK(mheap_alloc_stacks(32 * KIB, 0, 16) != NULL);
     }

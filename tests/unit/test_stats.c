@@ -152,7 +152,6 @@ static void use_and_work(void) {
 TEST_IN_CHILD(forks_while_a_thread_reads) {
     (void)unused;
     pthread_t reader;
-    thread_start_with_libc(); /* what the library's constructor does */
     use_and_free(MIB);
     CHECK(pthread_create(&reader, NULL, read_until_finished, NULL) == 0);
     run_forks(FORKS, use_and_work);
