@@ -103,7 +103,7 @@ void thread_handle_forks(void (*in_child)(void)) {
 }
 
 /* Where the system wipes nothing, as Linux before 4.14, a handler does. Elsewhere there is none: it
- * costs each process 100 KiB of the C library's pages, and to register one waits for a lock that
+ * makes up to 100 KiB of the C library's pages resident, and to register one waits for a lock that
  * fork holds, which may wait for a lock of stdio's that the caller holds. */
 static _Atomic char unwiped = THREAD_MENDED;
 
