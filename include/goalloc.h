@@ -73,8 +73,8 @@ GOALLOC_API void goalloc_free_aligned_sized(void *ptr, size_t alignment, size_t 
  * Aligned blocks; alignment is a power of two up to half the address space.
  * goalloc_posix_memalign returns the error (EINVAL, ENOMEM), does not touch errno, leaves *out on
  * failure, and also wants a multiple of sizeof(void *). The others set errno: EINVAL when alignment
- * is no power of two. goalloc_valloc aligns to the system's page; goalloc_pvalloc also rounds size
- * up to a page.
+ * is no power of two, but goalloc_memalign, as the C library's, rounds it up to one, 0 to 1.
+ * goalloc_valloc aligns to the system's page; goalloc_pvalloc also rounds size up to a page.
  */
 GOALLOC_API int goalloc_posix_memalign(void **out, size_t alignment, size_t size);
 GOALLOC_API void *goalloc_aligned_alloc(size_t alignment, size_t size);

@@ -87,7 +87,7 @@ int goalloc_posix_memalign(void **out, size_t alignment, size_t size) {
 }
 
 void *goalloc_aligned_alloc(size_t alignment, size_t size) {
-    return api_memalign(alignment, size);
+    return api_aligned_alloc(alignment, size);
 }
 
 void *goalloc_memalign(size_t alignment, size_t size) {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base.h"
+#include "bits.h"
 #include "resize.h"
 
 /* The bytes of an array; false and errno ENOMEM: too many. */
@@ -22,13 +23,19 @@ static inline bool api_array_bytes(size_t count, size_t size, size_t *bytes) {
     return true;
 }
 
-/* aligned_alloc and memalign. */
-static inline void *api_memalign(size_t alignment, size_t size) {
+static inline void *api_aligned_alloc(size_t alignment, size_t size) {
     if (!is_power_of_two(alignment)) {
         errno = EINVAL;
         return NULL;
     }
     return alloc_aligned(alignment, size);
+}
+
+/* With the C library's, any alignment is rounded up to a power of two, and 0 will do. */
+static inline void *api_memalign(size_t alignment, size_t size) {
+    bool rounds = alignment > 1 && !is_power_of_two(alignment);
+    size_t power = rounds ? (size_t)2 << bits_highest(alignment) : max_size(alignment, 1);
+    return api_aligned_alloc(power, size);
 }
 
 int api_posix_memalign(void **out, size_t alignment, size_t size);

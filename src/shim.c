@@ -53,7 +53,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size) {
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size) {
-    return api_memalign(alignment, size);
+    return api_aligned_alloc(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size) {

@@ -144,10 +144,28 @@ static void test_bad_alignment_is_einval(void **state) {
         size_t alignment = opaque(bad_alignments[i]);
         for (size_t k = 0; k < COUNT_OF(with_sizes); k++) {
             size_t size = opaque(with_sizes[k]);
-            FAILS_WITH(EINVAL, keep(MEMALIGN(alignment, size)));
             FAILS_WITH(EINVAL, keep(ALIGNED_ALLOC(alignment, size)));
         }
     }
+}
+
+/* As the C library's does. */
+static void test_memalign_rounds_the_alignment_up(void **state) {
+    (void)state;
+    const size_t rounded[][2] = {{0, 1},       {3, 4},         {5, 8},
+                                 {24, 32},     {100, 128},     {4095, 4096},
+                                 {4097, 8192}, {12288, 16384}, {MIB + 1, 2 * MIB}};
+    for (size_t i = 0; i < COUNT_OF(rounded); i++) {
+        for (size_t k = 0; k < COUNT_OF(sizes); k++) {
+            void *p;
+            KEEPS_ERRNO(p = MEMALIGN(opaque(rounded[i][0]), opaque(sizes[k])));
+            assert_non_null(p);
+            assert_true(is_aligned(p, rounded[i][1]) && USABLE_SIZE(p) >= sizes[k]);
+            FREE(p);
+        }
+    }
+    FAILS_WITH(EINVAL, keep(MEMALIGN(opaque(SIZE_MAX), 0)));
+    FAILS_WITH(EINVAL, keep(MEMALIGN(opaque((size_t)PTRDIFF_MAX + 2), 16)));
 }
 
 static void assert_posix_memalign_fails(int want, size_t alignment, size_t size) {
@@ -242,6 +260,7 @@ int main(void) {
         cmocka_unit_test(test_valloc_and_pvalloc),
         cmocka_unit_test(test_size_zero_is_unique),
         cmocka_unit_test(test_bad_alignment_is_einval),
+        cmocka_unit_test(test_memalign_rounds_the_alignment_up),
         cmocka_unit_test(test_posix_memalign_failures),
         cmocka_unit_test(test_sizes_near_size_max_fail),
         cmocka_unit_test(test_vast_alignments_fail),

@@ -163,7 +163,7 @@ static void test_libc_aliases_fail_alike(void **state) {
     FAILS_WITH(ENOMEM, keep(__libc_realloc(NULL, opaque(SIZE_MAX))));
     FAILS_WITH(ENOMEM, keep(__libc_valloc(opaque(SIZE_MAX))));
     FAILS_WITH(ENOMEM, keep(__libc_pvalloc(opaque(SIZE_MAX))));
-    FAILS_WITH(EINVAL, keep(__libc_memalign(opaque(3), 16)));
+    FAILS_WITH(EINVAL, keep(__libc_memalign(opaque(SIZE_MAX), 16)));
 }
 
 static void test_mallopt(void **state) {
